@@ -1,0 +1,2 @@
+//! The program `tweedie`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The denoiser contract: predictions, preconditioning, guidance and noise

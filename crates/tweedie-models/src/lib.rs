@@ -1,0 +1,1 @@
+//! Networks of diffusion and flow models, their parameters and weight files

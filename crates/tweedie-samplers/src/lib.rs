@@ -1,0 +1,1 @@
+//! Samplers of diffusion and flow models, as iterators of steps

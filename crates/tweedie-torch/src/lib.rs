@@ -1,0 +1,1 @@
+//! What libtorch has and tch does not expose: a thin, safe bridge

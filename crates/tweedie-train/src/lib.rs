@@ -1,0 +1,1 @@
+//! The training loop of diffusion and flow models: objectives, optimiser, EMA, checkpoints

@@ -1,0 +1,86 @@
+//! Output files are written whole or not at all.
+
+use crate::output::usage;
+use anyhow::{Context, Result};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// A file that appears under its name only once it is whole.
+///
+/// Made before the work begins, so that a path that cannot be written is told at once and not
+/// after an hour; what stood there before stays until the new file is complete.
+pub(crate) struct OutputFile {
+    path: PathBuf,
+    temporary: NamedTempFile,
+}
+
+impl OutputFile {
+    /// Opens a temporary file beside `path`.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        if path.is_dir() {
+            return Err(usage(format!("{shown} is a folder, expected the name of a file")));
+        }
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let temporary = tempfile::Builder::new()
+            .prefix(".tweedie-")
+            .tempfile_in(folder)
+            .with_context(|| format!("cannot write {shown}"))?;
+        Ok(OutputFile { path: path.to_owned(), temporary })
+    }
+
+    /// Writes `bytes` and gives the file its name.
+    pub(crate) fn write(mut self, bytes: &[u8]) -> Result<()> {
+        let fail = || format!("cannot write {}", self.path.display());
+        self.temporary.write_all(bytes).with_context(fail)?;
+        set_readable(&self.temporary).with_context(fail)?;
+        self.temporary.as_file().sync_all().with_context(fail)?;
+        self.temporary.persist(&self.path).map_err(|e| e.error).with_context(fail)?;
+        Ok(())
+    }
+
+    /// Where it will be.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Temporary files are private; what the user asked for is as readable as any new file.
+fn set_readable(file: &NamedTempFile) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+/// The extension of `path` in lower case, `""` if it has none.
+pub(crate) fn extension(path: &Path) -> String {
+    path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_file_stays_until_the_new_one_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        std::fs::write(&path, "old").unwrap();
+        drop(OutputFile::create(&path).unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        OutputFile::create(&path).unwrap().write(b"new").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let Err(err) = OutputFile::create(Path::new("/nowhere/a.png")) else {
+            panic!("created a file in a folder that does not exist");
+        };
+        assert!(err.to_string().contains("/nowhere/a.png"), "{err}");
+    }
+}

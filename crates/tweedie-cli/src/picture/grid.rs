@@ -1,0 +1,107 @@
+//! Images side by side.
+
+use super::INK;
+use super::canvas::{draw, failed, px, text};
+use anyhow::{Result, ensure};
+use image::{Rgb, RgbImage, imageops};
+use plotters::element::Text;
+
+/// Images of one size, `[n, channels, height, width]` in [−1, 1], row after row.
+pub(crate) struct Images {
+    /// The values; those outside [−1, 1] are clipped.
+    pub(crate) values: Vec<f32>,
+    /// 1 or 3.
+    pub(crate) channels: usize,
+    /// In pixels.
+    pub(crate) height: usize,
+    /// In pixels.
+    pub(crate) width: usize,
+}
+
+impl Images {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.values.len() / (self.channels * self.height * self.width).max(1)
+    }
+
+    fn image(&self, index: usize) -> RgbImage {
+        let plane = self.height * self.width;
+        let image = &self.values[index * self.channels * plane..];
+        RgbImage::from_fn(self.width as u32, self.height as u32, |x, y| {
+            let at = y as usize * self.width + x as usize;
+            let value = |c: usize| byte(image[c.min(self.channels - 1) * plane + at]);
+            Rgb([value(0), value(1), value(2)])
+        })
+    }
+}
+
+fn byte(value: f32) -> u8 {
+    // `as` saturates, and makes 0 of what is not a number.
+    ((value + 1.0) * 127.5).round() as u8
+}
+
+/// Draws the images in rows of `columns`; `labels` name the rows.
+///
+/// Small images are enlarged: very small ones smoothly, since a person cannot read a digit in
+/// 8 × 8 flat squares, larger ones by whole pixels.
+pub(crate) fn grid(images: &Images, columns: usize, labels: Option<&[String]>) -> Result<RgbImage> {
+    ensure!(matches!(images.channels, 1 | 3), "{} channels, expected 1 or 3", images.channels);
+    ensure!(columns > 0 && images.len() > 0, "no images to draw");
+    let zoom = (64 / images.height.max(images.width).max(1)).max(1);
+    let (w, h) = ((images.width * zoom) as u32, (images.height * zoom) as u32);
+    let (gap, margin) = (3, 12);
+    let label_width = labels.map_or(0, label_width);
+    let rows = images.len().div_ceil(columns) as u32;
+    let width = 2 * margin + label_width + columns as u32 * (w + gap) - gap;
+    let height = 2 * margin + rows * (h + gap) - gap;
+    let mut sheet = draw((width, height), |surface| {
+        for (row, label) in labels.into_iter().flatten().enumerate() {
+            let y = margin + row as u32 * (h + gap) + h / 2 - 8;
+            let at = (px(margin) as i32, px(y) as i32);
+            surface.draw(&Text::new(label.clone(), at, text(14, INK))).map_err(failed)?;
+        }
+        Ok(())
+    })?;
+    let smooth = images.height.max(images.width) < 16;
+    let filter =
+        if smooth { imageops::FilterType::CatmullRom } else { imageops::FilterType::Nearest };
+    for i in 0..images.len() {
+        let image = imageops::resize(&images.image(i), w, h, filter);
+        let x = margin + label_width + (i % columns) as u32 * (w + gap);
+        let y = margin + (i / columns) as u32 * (h + gap);
+        imageops::replace(&mut sheet, &image, i64::from(x), i64::from(y));
+    }
+    Ok(sheet)
+}
+
+/// Wide enough for the longest label at 14 pixels.
+fn label_width(labels: &[String]) -> u32 {
+    let longest = labels.iter().map(|l| l.chars().count()).max().unwrap_or(0);
+    10 + 9 * longest as u32
+}
+
+/// As many columns as make the sheet about square.
+pub(crate) fn square(count: usize) -> usize {
+    (1..=count).find(|c| c * c >= count).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_become_bytes() {
+        assert_eq!([-2.0, -1.0, 0.0, 1.0, 9.0, f32::NAN].map(byte), [0, 0, 128, 255, 255, 0]);
+    }
+
+    #[test]
+    fn images_stand_where_they_should() {
+        let values = [[-1.0; 32 * 32], [1.0; 32 * 32]].concat();
+        let images = Images { values, channels: 1, height: 32, width: 32 };
+        let sheet = grid(&images, 2, None).unwrap();
+        assert_eq!(sheet.dimensions(), (24 + 64 + 3 + 64, 24 + 64));
+        assert_eq!(sheet.get_pixel(20, 20).0, [0; 3]);
+        assert_eq!(sheet.get_pixel(90, 20).0, [255; 3]);
+        assert_eq!([0, 1, 2, 4, 5, 64].map(square), [1, 1, 2, 2, 3, 8]);
+    }
+}

@@ -1,0 +1,6 @@
+//! To be.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {}
+pub(crate) fn run(_: &Options) -> anyhow::Result<()> {
+    anyhow::bail!("not yet")
+}

@@ -1,0 +1,4 @@
+//! To be.
+pub(crate) fn run() -> anyhow::Result<()> {
+    anyhow::bail!("not yet")
+}

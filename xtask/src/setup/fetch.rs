@@ -104,7 +104,7 @@ fn download(python: &Path, wheel: &Wheel, folder: &Path) -> Result<()> {
     let mut command = Command::new(python);
     command
         .args(["-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:"])
-        .args(["--progress-bar", "off", "--disable-pip-version-check", "--quiet", "--quiet"])
+        .args(["--progress-bar", "off", "--disable-pip-version-check", "--quiet"])
         .args(wheel.tags())
         .arg("--dest")
         .arg(folder)

@@ -57,12 +57,21 @@ impl Own {
 fn of_python() -> Result<Own> {
     let python = if env::var_os("VIRTUAL_ENV").is_some() { "python" } else { "python3" };
     let script =
-        "import os, torch\nprint(torch.__version__)\nprint(os.path.dirname(torch.__file__))";
+        "import os, torch; print(torch.__version__); print(os.path.dirname(torch.__file__))";
     let mut command = Command::new(python);
-    command.args(["-c", script]).stdin(Stdio::null());
-    let text = workspace::capture(&mut command).with_context(|| {
-        format!("LIBTORCH_USE_PYTORCH is set, but {python} cannot import torch")
-    })?;
+    command.args(["-W", "ignore", "-c", script]).stdin(Stdio::null());
+    let output = command
+        .output()
+        .with_context(|| format!("LIBTORCH_USE_PYTORCH is set, but {python} was not found"))?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let last = complaint.lines().last().unwrap_or_default().trim().to_owned();
+        bail!(
+            "LIBTORCH_USE_PYTORCH is set, but {python} cannot import torch ({last}): install \
+             torch=={LIBTORCH_VERSION} into that Python, or unset the variable"
+        );
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
     let mut lines = text.lines();
     let (Some(version), Some(folder)) = (lines.next(), lines.next()) else {
         bail!("LIBTORCH_USE_PYTORCH is set, but {python} says nothing of its torch")

@@ -1,0 +1,143 @@
+//! The work that other libraries are timed at by `benches/peers/bench.py`, under the same names.
+//!
+//! Every reading runs in a process of its own, so that its peak memory means something.
+
+mod ideal;
+mod measure;
+mod overhead;
+mod startup;
+mod toy;
+
+use crate::output;
+use anyhow::{Context, Result, bail, ensure};
+use measure::{Row, Values};
+use std::process::{Command, Stdio};
+
+/// How a reading is to be taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Threads of libtorch.
+    pub(crate) threads: usize,
+    /// Instead of each reading's own number of repetitions.
+    pub(crate) repeat: Option<usize>,
+}
+
+impl Settings {
+    fn n(&self, default: usize) -> usize {
+        self.repeat.unwrap_or(default).max(1)
+    }
+}
+
+/// Something that is timed.
+struct Reading {
+    case: &'static str,
+    what: &'static str,
+    unit: &'static str,
+    take: fn(Settings) -> Result<Values>,
+}
+
+const fn reading(
+    case: &'static str,
+    what: &'static str,
+    unit: &'static str,
+    take: fn(Settings) -> Result<Values>,
+) -> Reading {
+    Reading { case, what, unit, take }
+}
+
+const READINGS: [Reading; 22] = [
+    reading("toy-train", "train readme (100 pts, batch 100)", "it/s", |s| toy::train(s, 100, 2000)),
+    reading("toy-train", "train 2048 pts, batch 2048", "it/s", |s| toy::train(s, 2048, 200)),
+    reading("toy-sample", "2000 pts, 20 steps, gam=2", "s", toy::sample),
+    reading("sampler-overhead", "ddim gam=1 mu=0 [1, 4, 64, 64]", "us/step", |s| overhead::ddim(s, 1)),
+    reading("sampler-overhead", "ddim gam=1 mu=0 [16, 4, 64, 64]", "us/step", |s| overhead::ddim(s, 16)),
+    reading("sampler-overhead", "accelerated gam=2 mu=0 [1, 4, 64, 64]", "us/step", |s| {
+        overhead::accelerated(s, 1)
+    }),
+    reading("sampler-overhead", "accelerated gam=2 mu=0 [16, 4, 64, 64]", "us/step", |s| {
+        overhead::accelerated(s, 16)
+    }),
+    reading("sampler-overhead", "ddpm gam=1 mu=0.5 [1, 4, 64, 64]", "us/step", |s| overhead::ddpm(s, 1)),
+    reading("sampler-overhead", "ddpm gam=1 mu=0.5 [16, 4, 64, 64]", "us/step", |s| overhead::ddpm(s, 16)),
+    reading("sampler-overhead", "sample_euler [1, 4, 64, 64]", "us/step", |s| overhead::euler(s, 1)),
+    reading("sampler-overhead", "sample_euler [16, 4, 64, 64]", "us/step", |s| overhead::euler(s, 16)),
+    reading("sampler-overhead", "sample_heun [1, 4, 64, 64]", "us/step", |s| overhead::heun(s, 1)),
+    reading("sampler-overhead", "sample_heun [16, 4, 64, 64]", "us/step", |s| overhead::heun(s, 16)),
+    reading("ideal-denoiser", "build 60k", "s", ideal::build),
+    reading("ideal-denoiser", "call sigma=0.05 batch 64", "s", |s| ideal::call(s, 0.05, 64)),
+    reading("ideal-denoiser", "call sigma=1.0 batch 64", "s", |s| ideal::call(s, 1.0, 64)),
+    reading("ideal-denoiser", "call sigma=20.0 batch 64", "s", |s| ideal::call(s, 20.0, 64)),
+    reading("ideal-denoiser", "call sigma=0.05 batch 1", "s", |s| ideal::call(s, 0.05, 1)),
+    reading("ideal-denoiser", "call sigma=1.0 batch 1", "s", |s| ideal::call(s, 1.0, 1)),
+    reading("ideal-denoiser", "call sigma=20.0 batch 1", "s", |s| ideal::call(s, 20.0, 1)),
+    reading("startup", startup::SCHEDULE, "s", startup::schedule),
+    reading("startup", startup::PICTURE, "s", startup::picture),
+];
+
+/// The names of the cases, in order.
+pub(crate) fn cases() -> Vec<&'static str> {
+    let mut cases: Vec<_> = READINGS.iter().map(|r| r.case).collect();
+    cases.dedup();
+    cases
+}
+
+/// (case, what, unit) of every reading of `case`, or of all, whose name contains `what`.
+pub(crate) fn list(case: &str, what: &str) -> Vec<(&'static str, &'static str, &'static str)> {
+    let wanted = READINGS.iter().filter(|r| case == "all" || r.case == case);
+    wanted.filter(|r| r.what.contains(what)).map(|r| (r.case, r.what, r.unit)).collect()
+}
+
+/// Takes one reading in this process and prints it.
+pub(crate) fn take(case: &str, what: &str, settings: Settings) -> Result<()> {
+    let wanted = READINGS.iter().find(|r| r.case == case && r.what == what);
+    let Some(Reading { case, what, unit, take }) = wanted else {
+        bail!("no reading {what:?} in {case}");
+    };
+    let Values { values, peak_rss_mb } = take(settings)?;
+    ensure!(!values.is_empty(), "the reading {what:?} has no values");
+    let edge = |f: fn(f64, f64) -> f64| values.iter().copied().reduce(f).unwrap_or_default();
+    output::json(&Row {
+        case,
+        what,
+        unit,
+        median: measure::rounded(measure::median(&values)),
+        n: values.len(),
+        min: measure::rounded(edge(f64::min)),
+        max: measure::rounded(edge(f64::max)),
+        threads: settings.threads,
+        peak_rss_mb: peak_rss_mb.or_else(measure::peak_rss_mb),
+    })
+}
+
+/// Takes one reading in a process of its own; returns its line of JSON.
+pub(crate) fn take_apart(case: &str, what: &str, settings: Settings) -> Result<String> {
+    let threads = settings.threads.to_string();
+    let program = std::env::current_exe().context("where this program is")?;
+    let mut command = Command::new(program);
+    command
+        .args(["bench", case, "--json", "--here", "--what", what, "--threads", &threads])
+        .envs([("OMP_NUM_THREADS", &threads), ("RAYON_NUM_THREADS", &threads)])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    if let Some(repeat) = settings.repeat {
+        command.args(["--repeat", &repeat.to_string()]);
+    }
+    let output = command.output().context("this program cannot be started again")?;
+    ensure!(output.status.success(), "{case}, {what}: {}", output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readings_have_names_of_their_own() {
+        let mut names: Vec<_> = list("all", "");
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), READINGS.len());
+        assert_eq!(list("toy-train", "2048").len(), 1);
+        assert_eq!(cases().len(), 5);
+    }
+}

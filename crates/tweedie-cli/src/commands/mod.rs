@@ -1,0 +1,37 @@
+//! One file a command: what may be typed, and what then happens.
+
+pub(crate) mod bench;
+pub(crate) mod inspect;
+pub(crate) mod plot;
+pub(crate) mod recipes;
+pub(crate) mod sample;
+pub(crate) mod samplers;
+pub(crate) mod schedule;
+pub(crate) mod train;
+
+use crate::cli::Command;
+use anyhow::Result;
+use std::process::ExitCode;
+
+/// Runs a command to the exit code of the program.
+pub(crate) fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Train(args) => return train::run(args),
+        Command::Sample(args) => sample::run(args)?,
+        Command::Plot(args) => plot::run(args)?,
+        Command::Schedule(args) => schedule::run(args)?,
+        Command::Samplers(args) => samplers::run(args)?,
+        Command::Recipes(args) => recipes::run(args)?,
+        Command::Inspect(args) => inspect::run(args)?,
+        Command::Bench(args) => bench::run(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A number of threads, as typed.
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 1..=1024) => Ok(threads),
+        _ => Err("expected a whole number from 1 to 1024".to_owned()),
+    }
+}

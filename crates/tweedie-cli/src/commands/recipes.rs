@@ -1,0 +1,36 @@
+//! `tweedie recipes`.
+
+use crate::{output, recipe::shipped};
+use anyhow::Result;
+use serde_json::json;
+
+/// What may be typed.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Print this recipe's file
+    name: Option<String>,
+    /// An array of objects
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub(crate) fn run(args: Args) -> Result<()> {
+    let listed: Vec<_> = match &args.name {
+        Some(name) => vec![shipped::by_name(name)?],
+        None => shipped::ALL.iter().collect(),
+    };
+    if args.json {
+        let object = |r: &&shipped::Shipped| {
+            json!({ "name": r.name, "description": r.description(), "toml": r.text })
+        };
+        return output::json(&listed.iter().map(object).collect::<Vec<_>>());
+    }
+    for recipe in &listed {
+        match args.name {
+            Some(_) => output::print(recipe.text.trim_end())?,
+            None => output::print(format_args!("{:16}{}", recipe.name, recipe.description()))?,
+        }
+    }
+    Ok(())
+}

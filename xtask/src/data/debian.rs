@@ -16,10 +16,10 @@ use crate::workspace;
 pub(crate) fn download(package: &str, folder: &Path) -> Result<PathBuf> {
     let mut plain = apt(folder);
     plain.args(["download", package]);
-    if let Err(first) = workspace::capture(&mut plain) {
+    if workspace::capture(&mut plain).is_err() {
         // A fresh machine has no package lists. They are fetched into a
         // folder of our own: that needs no root and changes nothing.
-        private(package, folder).with_context(|| format!("{first:#}"))?;
+        private(package, folder)?;
     }
     let entries = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
     let mut debs = entries.filter(|path| path.extension().is_some_and(|end| end == "deb"));

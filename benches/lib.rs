@@ -1,0 +1,1 @@
+//! The benchmarks are in `benches/`; peers to compare with in `peers/`.

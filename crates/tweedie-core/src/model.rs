@@ -1,0 +1,98 @@
+//! A network and its parametrisation: a denoiser.
+
+use crate::{Cond, Denoiser, Error, Parametrization, Result, guidance};
+use tch::{Kind, Tensor};
+use tweedie_schedules::NoiseLevel;
+use tweedie_torch::fused;
+
+/// A bare network: a noisy batch, what it is told of the level, and a condition, to a prediction.
+pub trait Network {
+    /// `x` is `[batch, …]`, `noise` is `[batch]` (what the [`NoiseInput`](crate::NoiseInput)
+    /// says) on `x`'s device, the answer has the shape of `x`.
+    fn forward(&self, x: &Tensor, noise: &Tensor, cond: Option<&Cond>) -> Result<Tensor>;
+
+    /// The condition that stands for "none" for `batch` samples, where the network has one.
+    fn null_cond(&self, batch: i64) -> Option<Cond> {
+        let _ = batch;
+        None
+    }
+}
+
+impl<N: Network + ?Sized> Network for &N {
+    fn forward(&self, x: &Tensor, noise: &Tensor, cond: Option<&Cond>) -> Result<Tensor> {
+        (**self).forward(x, noise, cond)
+    }
+    fn null_cond(&self, batch: i64) -> Option<Cond> {
+        (**self).null_cond(batch)
+    }
+}
+
+impl<N: Network + ?Sized> Network for Box<N> {
+    fn forward(&self, x: &Tensor, noise: &Tensor, cond: Option<&Cond>) -> Result<Tensor> {
+        (**self).forward(x, noise, cond)
+    }
+    fn null_cond(&self, batch: i64) -> Option<Cond> {
+        (**self).null_cond(batch)
+    }
+}
+
+/// A network with its parametrisation. As it is, it denoises without a condition;
+/// [`given`](Self::given) and [`guided`](Self::guided) bind one.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<N> {
+    /// The network.
+    pub network: N,
+    /// What its input and output mean.
+    pub parametrization: Parametrization,
+}
+
+impl<N: Network> Model<N> {
+    /// A network whose parametrisation is checked.
+    pub fn new(network: N, parametrization: Parametrization) -> Result<Self> {
+        parametrization.check()?;
+        Ok(Model { network, parametrization })
+    }
+
+    /// The denoiser under a condition, which is for as many samples as will be denoised.
+    pub fn given<'a>(&'a self, cond: &'a Cond) -> impl Denoiser + 'a {
+        move |x: &Tensor, level: NoiseLevel| self.denoise_given(x, level, Some(cond))
+    }
+
+    /// Classifier-free guidance (arXiv:2207.12598): `uncond + scale·(cond − uncond)`, so scale 1
+    /// is no guidance. Both branches run in one batch, and only the one that counts where one does.
+    pub fn guided<'a>(&'a self, cond: &'a Cond, null: &'a Cond, scale: f64) -> impl Denoiser + 'a {
+        guidance::InOneBatch { model: self, cond, null, scale }
+    }
+
+    /// The estimate under `cond`, if there is one.
+    pub fn denoise_given(&self, x: &Tensor, level: NoiseLevel, cond: Option<&Cond>) -> Result<Tensor> {
+        let size = x.size();
+        let Some(&batch) = size.first() else {
+            return Err(Error::shape("x", "[batch, …]", &size));
+        };
+        if level.is_clean() {
+            return Ok(x / level.alpha);
+        }
+        if let Some(cond) = cond {
+            cond.check_batch(batch)?;
+        }
+        let c = self.parametrization.coefficients(level)?;
+        let noise = Tensor::full([batch], c.c_noise, (Kind::Float, x.device()));
+        let output = match c.c_in == 1.0 {
+            true => self.network.forward(x, &noise, cond)?,
+            false => self.network.forward(&(x * c.c_in), &noise, cond)?,
+        };
+        if output.size() != size {
+            return Err(Error::shape("the network's output", format!("{size:?}"), &output.size()));
+        }
+        let mut x0 = if output.kind() == x.kind() { output } else { output.to_kind(x.kind()) };
+        fused::combine(&mut x0, c.c_out, &[(c.c_skip, x)])?;
+        Ok(x0)
+    }
+}
+
+impl<N: Network> Denoiser for Model<N> {
+    fn denoise(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
+        self.denoise_given(x, level, None)
+    }
+}

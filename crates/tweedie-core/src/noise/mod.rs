@@ -1,0 +1,232 @@
+//! Sources of Gaussian noise. All are explicit: no global generator is ever touched.
+//!
+//! - [`Noise::seeded`]: a number is a function of seed, sample and step. Sample 17 is the same
+//!   alone, in a batch of 64, or on rank 3 of 8, on every device and with any number of threads.
+//! - [`Noise::per_sample`]: the same with a seed for each sample.
+//! - [`Noise::torch`]: the stream of PyTorch's CPU generator, for whoever wants *their* picture.
+//! - [`Noise::replay`]: given tensors, for tests.
+
+mod normal;
+pub mod philox;
+
+pub use normal::normals;
+
+use crate::{Error, Result};
+use philox::Key;
+use rayon::prelude::*;
+use std::collections::VecDeque;
+use tch::{Device, Kind, Tensor};
+use tweedie_torch::{rng::Generator, tensor};
+
+/// The streams of the library's own uses of [`philox`].
+pub mod stream {
+    /// Noise of samplers.
+    pub const SAMPLING: u32 = 0;
+    /// Noise added to data in training.
+    pub const TRAINING: u32 = 1;
+    /// Noise levels drawn in training.
+    pub const LEVELS: u32 = 2;
+    /// Dropped labels.
+    pub const LABELS: u32 = 3;
+}
+
+/// A source of standard normal tensors.
+#[derive(Debug)]
+pub struct Noise {
+    source: Source,
+    first: u32,
+}
+
+#[derive(Debug)]
+enum Source {
+    Seeded(u64),
+    PerSample(Vec<u64>),
+    Torch(Generator),
+    Replay { tensors: VecDeque<Tensor>, drawn: usize },
+}
+
+/// The starting tensor's draw; that of step i is i + 1.
+const INITIAL: u32 = 0;
+
+impl Noise {
+    /// Noise keyed by seed, sample and step.
+    pub fn seeded(seed: u64) -> Self {
+        Noise { source: Source::Seeded(seed), first: 0 }
+    }
+
+    /// Noise keyed by a seed for each sample and the step: sample i of the batch is what
+    /// [`seeded`](Self::seeded) with `seeds[i]` gives first.
+    pub fn per_sample(seeds: impl Into<Vec<u64>>) -> Self {
+        Noise { source: Source::PerSample(seeds.into()), first: 0 }
+    }
+
+    /// The numbers that `torch.randn(…, generator=torch.Generator().manual_seed(seed))` gives,
+    /// one draw after the other. They depend on the order and size of the draws.
+    pub fn torch(seed: u64) -> Result<Self> {
+        Ok(Noise { source: Source::Torch(Generator::new(seed)?), first: 0 })
+    }
+
+    /// The given tensors, one a draw; running out is an error.
+    pub fn replay(tensors: impl IntoIterator<Item = Tensor>) -> Self {
+        let tensors = tensors.into_iter().collect();
+        Noise { source: Source::Replay { tensors, drawn: 0 }, first: 0 }
+    }
+
+    /// The batch begins with sample `first` of the run: for batches after the first, and ranks.
+    pub fn from_sample(self, first: u32) -> Self {
+        Noise { first, ..self }
+    }
+
+    /// The tensor that sampling starts from, of unit variance: `shape` is `[batch, …]`.
+    pub fn initial(&mut self, shape: &[i64], kind: Kind, device: Device) -> Result<Tensor> {
+        check(shape, kind)?;
+        let mut out = Tensor::empty(shape, (kind, device));
+        self.draw(INITIAL, &mut out)?;
+        Ok(out)
+    }
+
+    /// The noise of a step in the shape of `like`, written into `buffer` where that is free.
+    pub fn step<'b>(&mut self, step: usize, like: &Tensor, buffer: &'b mut Option<Tensor>) -> Result<&'b Tensor> {
+        let fits = |b: &Tensor| b.size() == like.size() && b.kind() == like.kind() && tensor::is_unique(b);
+        let mut out = match buffer.take() {
+            Some(b) if fits(&b) => b,
+            _ => {
+                check(&like.size(), like.kind())?;
+                Tensor::empty(like.size(), (like.kind(), like.device()))
+            }
+        };
+        self.draw(step as u32 + 1, &mut out)?;
+        Ok(buffer.insert(out))
+    }
+
+    fn draw(&mut self, draw: u32, out: &mut Tensor) -> Result<()> {
+        let batch = out.size()[0] as usize;
+        match &mut self.source {
+            Source::Seeded(seed) => {
+                let (seed, first) = (*seed, self.first);
+                fill(out, |i| Key { seed, stream: stream::SAMPLING, sample: first + i as u32, draw })
+            }
+            Source::PerSample(seeds) => {
+                let seeds = seeds.get(self.first as usize..).unwrap_or_default();
+                if seeds.len() < batch {
+                    let expected = format!("at least {batch}, one a sample");
+                    return Err(Error::invalid("the number of seeds", seeds.len(), expected));
+                }
+                fill(out, |i| Key { seed: seeds[i], stream: stream::SAMPLING, sample: 0, draw })
+            }
+            Source::Torch(generator) => {
+                *out = generator.normal(&out.size(), out.kind())?.to_device(out.device());
+                Ok(())
+            }
+            Source::Replay { tensors, drawn } => {
+                let next = tensors.pop_front().ok_or(Error::NoiseExhausted(*drawn))?;
+                if next.size() != out.size() {
+                    return Err(Error::shape("replayed noise", format!("{:?}", out.size()), &next.size()));
+                }
+                *drawn += 1;
+                *out = next.to_device(out.device()).to_kind(out.kind());
+                Ok(())
+            }
+        }
+    }
+}
+
+fn check(shape: &[i64], kind: Kind) -> Result<()> {
+    if shape.is_empty() || shape.iter().any(|&n| n < 0) {
+        return Err(Error::shape("noise", "[batch, …]", shape));
+    }
+    if shape[0] > i64::from(u32::MAX) {
+        return Err(Error::invalid("batch", shape[0], "at most 4294967295"));
+    }
+    match kind {
+        Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16 => Ok(()),
+        _ => Err(Error::invalid("the kind of noise", format!("{kind:?}"), "a floating-point kind")),
+    }
+}
+
+/// Below this many numbers, threads cost more than they bring.
+const PARALLEL: usize = 1 << 14;
+
+/// Fills `[batch, …]` with the normals of `key(i)` for sample i. The numbers are those of single
+/// precision whatever the kind, so that a sample is the same picture in every kind.
+fn fill(out: &mut Tensor, key: impl Fn(usize) -> Key + Sync) -> Result<()> {
+    let batch = out.size()[0] as usize;
+    let total = out.numel();
+    if total == 0 {
+        return Ok(());
+    }
+    let each = total / batch;
+    tensor::fill_f32(out, |values| {
+        if total < PARALLEL {
+            values.chunks_mut(each).enumerate().for_each(|(i, sample)| normals(key(i), sample));
+        } else {
+            values.par_chunks_mut(each).enumerate().for_each(|(i, sample)| normals(key(i), sample));
+        }
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CPU: Device = Device::Cpu;
+
+    fn bits(t: &Tensor) -> Vec<f32> {
+        tensor::to_f32(t).unwrap()
+    }
+
+    /// The promise of the crate: no sample depends on its batch.
+    #[test]
+    fn a_sample_is_the_same_alone_in_a_batch_and_on_a_rank() {
+        for each in [2, 5, 64, 16384] {
+            let whole = Noise::seeded(9).initial(&[8, each], Kind::Float, CPU).unwrap();
+            for k in 0..8 {
+                let alone = Noise::seeded(9).from_sample(k).initial(&[1, each], Kind::Float, CPU);
+                assert_eq!(bits(&alone.unwrap()), bits(&whole.narrow(0, k.into(), 1)));
+            }
+        }
+    }
+
+    #[test]
+    fn steps_differ_and_a_buffer_is_reused() {
+        let mut noise = Noise::seeded(1);
+        let x = noise.initial(&[2, 3], Kind::Float, CPU).unwrap();
+        let mut buffer = None;
+        let first = bits(noise.step(0, &x, &mut buffer).unwrap());
+        let place = buffer.as_ref().map(Tensor::data_ptr);
+        let second = bits(noise.step(1, &x, &mut buffer).unwrap());
+        assert_eq!(place, buffer.as_ref().map(Tensor::data_ptr));
+        assert!(first != second && first != bits(&x));
+        let held = buffer.as_ref().unwrap().shallow_clone();
+        noise.step(2, &x, &mut buffer).unwrap();
+        assert_eq!(bits(&held), second, "a tensor that somebody holds does not change");
+    }
+
+    #[test]
+    fn one_seed_a_sample() {
+        let both = Noise::per_sample([5, 6]).initial(&[2, 4], Kind::Float, CPU).unwrap();
+        let six = Noise::seeded(6).initial(&[1, 4], Kind::Float, CPU).unwrap();
+        assert_eq!(bits(&both.narrow(0, 1, 1)), bits(&six));
+        let err = Noise::per_sample([5]).initial(&[2, 4], Kind::Float, CPU).unwrap_err();
+        assert!(err.to_string().contains("the number of seeds is 1"), "{err}");
+    }
+
+    #[test]
+    fn kinds_hold_the_same_numbers() {
+        let single = Noise::seeded(5).initial(&[2, 4], Kind::Float, CPU).unwrap();
+        let double = Noise::seeded(5).initial(&[2, 4], Kind::Double, CPU).unwrap();
+        assert_eq!(double.kind(), Kind::Double);
+        assert_eq!(bits(&single), bits(&double));
+        assert!(Noise::seeded(5).initial(&[2], Kind::Int64, CPU).is_err());
+    }
+
+    #[test]
+    fn replay_checks_shapes_and_runs_out() {
+        let zeros = || Tensor::zeros([2, 2], tch::kind::FLOAT_CPU);
+        let mut noise = Noise::replay([zeros()]);
+        assert!(noise.initial(&[2, 2], Kind::Float, CPU).is_ok());
+        assert!(matches!(noise.initial(&[2, 2], Kind::Float, CPU), Err(Error::NoiseExhausted(1))));
+        assert!(Noise::replay([zeros()]).initial(&[3, 2], Kind::Float, CPU).is_err());
+    }
+}

@@ -1,0 +1,122 @@
+//! What a solver sees of the sampling run that it is part of.
+
+use tch::{Kind, Tensor};
+use tweedie_core::{Denoiser, Error, Grid, Noise, NoiseLevel, Result};
+use tweedie_torch::{fused, tensor};
+
+/// The state of a run: the tensor on its way, where it is, and what may be asked.
+///
+/// Every solver is a linear combination of the state, estimates and noise with coefficients that
+/// are plain numbers. [`advance`](Self::advance) does that in one pass over memory and in place,
+/// unless somebody else holds the state.
+pub struct Run<'a> {
+    denoiser: &'a dyn Denoiser,
+    grid: &'a [NoiseLevel],
+    index: usize,
+    x: Tensor,
+    noise: Noise,
+    fresh: Option<Tensor>,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(denoiser: &'a dyn Denoiser, x: Tensor, grid: &'a Grid, noise: Noise) -> Result<Self> {
+        if !matches!(x.kind(), Kind::Float | Kind::Double) {
+            return Err(Error::invalid("the kind of x", format!("{:?}", x.kind()), "Float or Double"));
+        }
+        if x.dim() == 0 {
+            return Err(Error::shape("x", "[batch, …]", &x.size()));
+        }
+        let x = x.detach();
+        Ok(Run { denoiser, grid: grid.levels(), index: 0, x, noise, fresh: None })
+    }
+
+    /// The number of the step, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// How many steps the whole run has.
+    pub fn steps(&self) -> usize {
+        self.grid.len() - 1
+    }
+
+    /// The level that the state is at.
+    pub fn level(&self) -> NoiseLevel {
+        self.grid[self.index]
+    }
+
+    /// The level at which the step is to end.
+    pub fn next_level(&self) -> NoiseLevel {
+        self.grid[self.index + 1]
+    }
+
+    /// The state, `[batch, …]`.
+    pub fn x(&self) -> &Tensor {
+        &self.x
+    }
+
+    /// The estimate of the clean data from the state at its level.
+    pub fn denoise(&self) -> Result<Tensor> {
+        self.denoise_at(&self.x, self.level())
+    }
+
+    /// The estimate of the clean data from another tensor of the state's shape.
+    pub fn denoise_at(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
+        let x0 = self.denoiser.denoise(x, level)?;
+        if x0.size() != x.size() {
+            return Err(Error::shape("the denoiser's answer", format!("{:?}", x.size()), &x0.size()));
+        }
+        Ok(x0)
+    }
+
+    /// `x ← a·x + Σ cᵢ·tᵢ + noise·z`, with `z` standard normal: drawn unless its factor is 0.
+    pub fn advance(&mut self, a: f64, terms: &[(f64, &Tensor)], noise: f64) -> Result<()> {
+        let finite = if noise == 0.0 {
+            fused::combine(&mut self.x, a, terms)?
+        } else {
+            let z = self.noise.step(self.index, &self.x, &mut self.fresh)?;
+            let terms: Vec<_> = terms.iter().copied().chain([(noise, z)]).collect();
+            fused::combine(&mut self.x, a, &terms)?
+        };
+        if finite { Ok(()) } else { Err(self.not_finite()) }
+    }
+
+    /// `out ← Σ cᵢ·tᵢ`, in `out`'s own memory where it may be used: a solver's scratch or history.
+    pub fn combine<'o>(&self, out: &'o mut Option<Tensor>, terms: &[(f64, &Tensor)]) -> Result<&'o Tensor> {
+        if fused::combine_into(out, terms)? {
+            out.as_ref().ok_or_else(|| Error::invalid("terms", "empty", "at least one"))
+        } else {
+            Err(self.not_finite())
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.index + 1 >= self.grid.len()
+    }
+
+    pub(crate) fn remaining(&self) -> usize {
+        self.grid.len() - 1 - self.index
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.index = self.grid.len() - 1;
+    }
+
+    pub(crate) fn finish_step(&mut self) -> Result<()> {
+        // On a GPU looking at the numbers means waiting for them, so that is done once.
+        let last = self.remaining() == 1;
+        if last && !self.x.device().eq(&tch::Device::Cpu) && !tensor::all_finite(&self.x)? {
+            return Err(self.not_finite());
+        }
+        self.index += 1;
+        Ok(())
+    }
+
+    pub(crate) fn into_x(self) -> Tensor {
+        self.x
+    }
+
+    fn not_finite(&self) -> Error {
+        Error::NonFinite { what: "the state", step: self.index, level: self.level() }
+    }
+}

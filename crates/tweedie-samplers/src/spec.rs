@@ -1,0 +1,137 @@
+//! Samplers by name, for programs and configuration files.
+
+use crate::{Accelerated, EdmStochastic, Euler, Frame, Heun, Sampler};
+use serde::{Deserialize, Serialize};
+
+/// A sampler with its settings, as a configuration file says it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum SamplerSpec {
+    /// [`Accelerated::ddpm`].
+    Ddpm,
+    /// [`Accelerated::ddim`].
+    Ddim,
+    /// [`Accelerated`].
+    Accelerated {
+        /// See [`Accelerated::gam`].
+        #[serde(default = "default_gam")]
+        gam: f64,
+        /// See [`Accelerated::mu`].
+        #[serde(default)]
+        mu: f64,
+    },
+    /// [`Euler`].
+    Euler,
+    /// [`Heun`].
+    Heun {
+        /// See [`Heun::frame`].
+        #[serde(default)]
+        frame: Frame,
+    },
+    /// [`EdmStochastic`].
+    EdmStochastic {
+        /// See [`EdmStochastic::s_churn`].
+        s_churn: f64,
+        /// See [`EdmStochastic::s_tmin`].
+        s_tmin: f64,
+        /// See [`EdmStochastic::s_tmax`].
+        s_tmax: f64,
+        /// See [`EdmStochastic::s_noise`].
+        s_noise: f64,
+    },
+}
+
+/// What a list of samplers says of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Info {
+    /// The name that [`SamplerSpec::by_name`] takes.
+    pub name: &'static str,
+    /// Order of convergence of its deterministic part.
+    pub order: u32,
+    /// Evaluations of the denoiser in a step that does not end without noise.
+    pub evaluations: u32,
+    /// Whether it draws noise.
+    pub stochastic: bool,
+    /// Where it comes from.
+    pub source: &'static str,
+}
+
+const fn info(
+    name: &'static str,
+    order: u32,
+    evaluations: u32,
+    stochastic: bool,
+    source: &'static str,
+) -> Info {
+    Info { name, order, evaluations, stochastic, source }
+}
+
+const ALL: [Info; 6] = [
+    info("ddpm", 1, 1, true, "Ho et al. 2020, arXiv:2006.11239"),
+    info("ddim", 1, 1, false, "Song et al. 2020, arXiv:2010.02502"),
+    info("accelerated", 1, 1, false, "Permenter & Yuan 2023, arXiv:2306.04848"),
+    info("euler", 1, 1, false, "Karras et al. 2022, arXiv:2206.00364"),
+    info("heun", 2, 2, false, "Karras et al. 2022, arXiv:2206.00364, Alg. 1"),
+    info("edm-stochastic", 2, 2, true, "Karras et al. 2022, arXiv:2206.00364, Alg. 2"),
+];
+
+fn default_gam() -> f64 {
+    Accelerated::default().gam
+}
+
+impl SamplerSpec {
+    /// Every sampler there is.
+    pub fn all() -> &'static [Info] {
+        &ALL
+    }
+
+    /// The sampler of that name, with its default settings.
+    pub fn by_name(name: &str) -> Option<Self> {
+        let edm = EdmStochastic::default();
+        Some(match name {
+            "ddpm" => SamplerSpec::Ddpm,
+            "ddim" => SamplerSpec::Ddim,
+            "accelerated" => SamplerSpec::Accelerated { gam: default_gam(), mu: 0.0 },
+            "euler" => SamplerSpec::Euler,
+            "heun" => SamplerSpec::Heun { frame: Frame::default() },
+            "edm-stochastic" => SamplerSpec::EdmStochastic {
+                s_churn: edm.s_churn,
+                s_tmin: edm.s_tmin,
+                s_tmax: edm.s_tmax,
+                s_noise: edm.s_noise,
+            },
+            _ => return None,
+        })
+    }
+
+    /// The sampler itself.
+    pub fn build(self) -> Box<dyn Sampler> {
+        match self {
+            SamplerSpec::Ddpm => Box::new(Accelerated::ddpm()),
+            SamplerSpec::Ddim => Box::new(Accelerated::ddim()),
+            SamplerSpec::Accelerated { gam, mu } => Box::new(Accelerated { gam, mu }),
+            SamplerSpec::Euler => Box::new(Euler),
+            SamplerSpec::Heun { frame } => Box::new(Heun { frame }),
+            SamplerSpec::EdmStochastic { s_churn, s_tmin, s_tmax, s_noise } => {
+                Box::new(EdmStochastic { s_churn, s_tmin, s_tmax, s_noise })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_name_builds_and_nothing_else() {
+        for info in SamplerSpec::all() {
+            let spec = SamplerSpec::by_name(info.name).unwrap();
+            let json = serde_json::to_value(spec).unwrap();
+            assert_eq!(json["name"], info.name);
+            assert_eq!(serde_json::from_value::<SamplerSpec>(json).unwrap(), spec);
+        }
+        assert!(SamplerSpec::by_name("dpm").is_none());
+    }
+}

@@ -1,1 +1,18 @@
-//! Noise levels, schedules and time grids of diffusion and flow-matching models, in plain Rust
+#![doc = include_str!("../README.md")]
+
+mod error;
+pub mod grid;
+mod level;
+mod numeric;
+pub mod path;
+pub mod schedule;
+mod spec;
+pub mod training;
+
+pub use error::{Error, MAX_LEVELS, Result};
+pub use grid::{Grid, Karras};
+pub use level::{NoiseLevel, Scale};
+pub use path::Path;
+pub use schedule::{LogLinear, Schedule};
+pub use spec::{GridSpec, ScheduleSpec};
+pub use training::LevelSampler;

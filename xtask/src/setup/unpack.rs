@@ -82,7 +82,7 @@ fn wanted<R: Read + io::Seek>(
         if entry.is_dir() || entry.enclosed_name().is_none() {
             continue;
         }
-        if let Some(target) = place(&entry.name()?) {
+        if let Some(target) = place(entry.name()) {
             wanted.push((index, target, entry.size()));
         }
     }

@@ -1,1 +1,20 @@
-//! What libtorch has and tch does not expose: a thin, safe bridge
+#![doc = include_str!("../README.md")]
+//!
+//! # Reading order
+//! 1. [`tensor`]: numbers in and out; [`fused`]: what sampler steps are made of.
+//! 2. [`weights`]: safetensors files; [`parameters`]: named parameters and plain layers.
+//! 3. [`autograd`], [`optim`], [`rng`]: what tch has not, or has in a way that bites.
+//! 4. [`runtime`]: what a program sets when it starts.
+
+pub mod autograd;
+mod error;
+mod ffi;
+pub mod fused;
+pub mod optim;
+pub mod parameters;
+pub mod rng;
+pub mod runtime;
+pub mod tensor;
+pub mod weights;
+
+pub use error::{Error, Result};

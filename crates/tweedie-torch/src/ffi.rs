@@ -1,0 +1,61 @@
+//! The bridge's C functions. Everything unsafe about calling them is here.
+#![allow(unsafe_code)]
+
+use crate::{Error, Result};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use tch::Tensor;
+
+/// A `at::Tensor*` that tch owns.
+pub(crate) type Raw = *mut c_void;
+
+unsafe extern "C" {
+    pub(crate) fn tweedie_free(text: *mut c_char);
+    pub(crate) fn tweedie_is_unique(t: Raw) -> bool;
+    pub(crate) fn tweedie_combine(
+        out: Raw, c: *const f64, ts: *const Raw, n: c_int, finite: *mut bool,
+    ) -> *mut c_char;
+    pub(crate) fn tweedie_generator_new(seed: u64, out: *mut Raw) -> *mut c_char;
+    pub(crate) fn tweedie_generator_free(generator: Raw);
+    pub(crate) fn tweedie_generator_fill(
+        generator: Raw, what: c_int, out: Raw, a: f64, b: f64,
+    ) -> *mut c_char;
+    pub(crate) fn tweedie_generator_state(generator: Raw, out: Raw, set: bool) -> *mut c_char;
+    pub(crate) fn tweedie_adamw(
+        lists: *const *const Raw, n: c_int, lr: f64, beta1: f64, beta2: f64, weight_decay: f64, eps: f64,
+    ) -> *mut c_char;
+    pub(crate) fn tweedie_lerp(to: *const Raw, from: *const Raw, n: c_int, weight: f64) -> *mut c_char;
+    pub(crate) fn tweedie_grad_norm(ts: *const Raw, n: c_int, out: *mut f64) -> *mut c_char;
+    pub(crate) fn tweedie_scale(ts: *const Raw, n: c_int, factor: f64) -> *mut c_char;
+    pub(crate) fn tweedie_grads(
+        output: Raw, cotangent: Raw, inputs: *const Raw, n: c_int, keep_graph: bool, out: *const Raw,
+    ) -> *mut c_char;
+    pub(crate) fn tweedie_clear_grads(ts: *const Raw, n: c_int) -> *mut c_char;
+    pub(crate) fn tweedie_flush_denormals(on: bool);
+    pub(crate) fn tweedie_keep_memory() -> bool;
+    pub(crate) fn tweedie_load_cuda() -> bool;
+    pub(crate) fn tweedie_torch_version() -> *const c_char;
+}
+
+/// The pointer that the bridge takes for `t`, which must outlive the call.
+pub(crate) fn raw(t: &Tensor) -> Raw {
+    t.as_ptr().cast_mut().cast()
+}
+
+/// The pointers of several.
+pub(crate) fn raws<'a>(ts: impl IntoIterator<Item = &'a Tensor>) -> Vec<Raw> {
+    ts.into_iter().map(raw).collect()
+}
+
+/// Turns the bridge's answer, null or a message to be freed, into a result.
+pub(crate) fn check(message: *mut c_char) -> Result<()> {
+    if message.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the bridge returns null or a string of strdup, which is ours to free.
+    let text = unsafe {
+        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+        tweedie_free(message);
+        text
+    };
+    Err(Error::from_message(&text))
+}

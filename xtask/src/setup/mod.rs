@@ -2,7 +2,7 @@
 //!
 //! [`table`] has the wheels of each [`platform`]; [`fetch`] brings a [`wheel`],
 //! [`unpack`] takes what is needed, [`stamp`] tells a whole assembly from any
-//! other, and [`own`] looks at a libtorch that the user has named instead.
+//! other, and [`mod@own`] looks at a libtorch that the user has named instead.
 
 mod fetch;
 mod own;

@@ -1,1 +1,20 @@
-//! Networks of diffusion and flow models, their parameters and weight files
+#![doc = include_str!("../README.md")]
+//!
+//! # Reading order
+//! 1. [`ModelSpec`]: a model as settings, and the one place where models are listed.
+//! 2. [`Trainable`]: what a training loop needs of a network.
+//! 3. [`mlp`]: the networks for points in the plane.
+//! 4. [`embed`]: levels and classes as vectors.
+//! 5. [`files`]: weights files that describe themselves.
+
+pub mod embed;
+mod error;
+pub mod files;
+pub mod mlp;
+mod spec;
+mod trainable;
+
+pub use error::{Error, Result};
+pub use files::Description;
+pub use spec::ModelSpec;
+pub use trainable::{Gradients, Loss, Trainable};

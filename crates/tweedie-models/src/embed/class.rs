@@ -1,0 +1,103 @@
+//! Classes, and the class that stands for none.
+
+use tch::{Device, Kind, Tensor};
+use tweedie_core::{Cond, Error, Result};
+use tweedie_torch::parameters::{Embedding, Linear, Scope};
+use tweedie_torch::rng::Generator;
+
+/// A class as a vector: a table with one row more than there are classes, SiLU, linear
+/// (smalldiffusion's `CondEmbedderLabel`, parameters `embeddings` and `mlp.1`).
+///
+/// The last row is the null class. In training every label is replaced by it with probability
+/// `dropout_prob`, so that one network learns both branches of classifier-free guidance
+/// (arXiv:2207.12598).
+#[derive(Debug)]
+pub struct ClassEmbedder {
+    embeddings: Embedding,
+    mlp: Linear,
+    num_classes: i64,
+    dropout_prob: f64,
+}
+
+impl ClassEmbedder {
+    /// An embedding of `num_classes` classes in `hidden_size` numbers.
+    pub fn new(
+        p: &mut Scope<'_>,
+        hidden_size: i64,
+        num_classes: i64,
+        dropout_prob: f64,
+    ) -> tweedie_torch::Result<Self> {
+        Ok(ClassEmbedder {
+            embeddings: Embedding::new(&mut p.sub("embeddings"), num_classes + 1, hidden_size)?,
+            mlp: Linear::new(&mut p.sub("mlp.1"), hidden_size, hidden_size, true)?,
+            num_classes,
+            dropout_prob,
+        })
+    }
+
+    /// The class that stands for none: the number of classes.
+    pub fn null_class(&self) -> i64 {
+        self.num_classes
+    }
+
+    /// The null class for `batch` samples.
+    pub fn null_cond(&self, batch: i64) -> Cond {
+        Cond::class_of(self.num_classes, batch, self.device())
+    }
+
+    /// The labels of a condition, checked: `[batch]`, each a class or the null class. No condition
+    /// is the null class.
+    pub fn labels(&self, cond: Option<&Cond>, batch: i64) -> Result<Tensor> {
+        let Some(cond) = cond else {
+            return Ok(Tensor::full([batch], self.num_classes, (Kind::Int64, self.device())));
+        };
+        if cond.context.is_some() || cond.vector.is_some() {
+            return Err(Error::Condition("this model takes classes and nothing else".into()));
+        }
+        let Some(labels) = &cond.class else {
+            return self.labels(None, batch);
+        };
+        if labels.size() != [batch] {
+            return Err(Error::shape("class labels", format!("[{batch}]"), &labels.size()));
+        }
+        if labels.kind() != Kind::Int64 {
+            let found = format!("{:?}", labels.kind());
+            return Err(Error::invalid("the kind of class labels", found, "Int64"));
+        }
+        self.check(labels)?;
+        Ok(labels.to_device(self.device()))
+    }
+
+    /// Without this a wrong label reads past the table on a GPU, which ends the process's use of it.
+    fn check(&self, labels: &Tensor) -> Result<()> {
+        if labels.numel() == 0 {
+            return Ok(());
+        }
+        for extreme in [labels.min(), labels.max()] {
+            let label = extreme.int64_value(&[]);
+            if !(0..=self.num_classes).contains(&label) {
+                let n = self.num_classes;
+                let expected = format!("0 to {} (the model has {n} classes; {n} is none)", n - 1);
+                return Err(Error::invalid("class", label, expected));
+            }
+        }
+        Ok(())
+    }
+
+    /// Labels as in training: each is dropped where a uniform number is below `dropout_prob`.
+    /// One number is drawn for each label, as `torch.rand(batch)` would.
+    pub fn drop(&self, labels: &Tensor, rng: &mut Generator) -> Result<Tensor> {
+        let uniform = rng.uniform(&labels.size(), Kind::Float, 0.0, 1.0)?;
+        let dropped = uniform.lt(self.dropout_prob).to_device(labels.device());
+        Ok(labels.masked_fill(&dropped, self.num_classes))
+    }
+
+    /// `[batch]` labels that were checked to `[batch, hidden_size]`.
+    pub fn forward(&self, labels: &Tensor) -> Tensor {
+        self.mlp.forward(&self.embeddings.forward(labels).silu())
+    }
+
+    fn device(&self) -> Device {
+        self.mlp.weight.device()
+    }
+}

@@ -1,0 +1,63 @@
+//! What a training loop needs of a network beyond [`Network`].
+
+use crate::ModelSpec;
+use tch::Tensor;
+use tweedie_core::{Cond, Network, Result};
+use tweedie_torch::autograd::vjp;
+use tweedie_torch::parameters::Parameters;
+use tweedie_torch::rng::Generator;
+
+/// From a network's output, `[batch, …]`, to a loss (one number) and the loss's gradient with
+/// respect to the output, in its shape. It is called without autograd.
+pub type Loss<'a> = dyn FnMut(&Tensor) -> Result<(Tensor, Tensor)> + 'a;
+
+/// A loss and its gradients.
+#[derive(Debug)]
+pub struct Gradients {
+    /// The loss, one number, on the network's device: reading it waits for the device.
+    pub loss: Tensor,
+    /// A gradient for each parameter, in the order of [`Trainable::parameters`].
+    pub gradients: Vec<Tensor>,
+}
+
+/// A network that can be trained.
+pub trait Trainable: Network + Send + std::fmt::Debug {
+    /// Its parameters, in the order in which they were made.
+    fn parameters(&self) -> &Parameters;
+
+    /// The settings that build it again.
+    fn spec(&self) -> ModelSpec;
+
+    /// [`Network::forward`] as in training: labels drop out. What is random is drawn from `rng`
+    /// alone, in an order that depends on nothing but the shapes.
+    fn forward_train(
+        &self,
+        x: &Tensor,
+        noise: &Tensor,
+        cond: Option<&Cond>,
+        rng: &mut Generator,
+    ) -> Result<Tensor> {
+        let _ = rng;
+        self.forward(x, noise, cond)
+    }
+
+    /// Forward as in training, loss, and backward. Through autograd, unless a network knows a
+    /// shorter way; the gradients are the same up to rounding.
+    fn gradients(
+        &self,
+        x: &Tensor,
+        noise: &Tensor,
+        cond: Option<&Cond>,
+        rng: &mut Generator,
+        loss: &mut Loss<'_>,
+    ) -> Result<Gradients> {
+        let output = self.forward_train(x, noise, cond, rng)?;
+        let (loss, cotangent) = {
+            let _guard = tch::no_grad_guard();
+            loss(&output.detach())?
+        };
+        let parameters: Vec<&Tensor> = self.parameters().tensors().collect();
+        let gradients = vjp(&output, &cotangent, &parameters)?;
+        Ok(Gradients { loss, gradients })
+    }
+}

@@ -10,9 +10,12 @@ mod spec;
 pub mod training;
 
 pub use error::{Error, MAX_LEVELS, Result};
-pub use grid::{Grid, Karras};
+pub use grid::{
+    Ays, Beta, Exponential, FlowShift, Grid, Karras, Leading, Linspace, PolyExponential, Trailing,
+    UniformLambda, UniformTime,
+};
 pub use level::{NoiseLevel, Scale};
 pub use path::Path;
-pub use schedule::{LogLinear, Schedule};
+pub use schedule::{Cosine, Ddpm, Flow, Ldm, LogLinear, LogNormalFlow, Schedule, Sigmoid};
 pub use spec::{GridSpec, ScheduleSpec};
 pub use training::LevelSampler;

@@ -3,16 +3,27 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::grid::{Grid, Karras};
-use crate::schedule::{LogLinear, Schedule};
+use crate::schedule::{Cosine, Ddpm, Flow, Ldm, LogLinear, LogNormalFlow, Schedule, Sigmoid};
 
 /// A schedule with its parameters: in TOML `type = "log-linear"`, `n = 200`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ScheduleSpec {
-    /// Geometric sigmas.
+    /// Sigmas in geometric progression.
     LogLinear(LogLinear),
+    /// Betas in a line.
+    Ddpm(Ddpm),
+    /// Square roots of betas in a line.
+    Ldm(Ldm),
+    /// Betas along a sigmoid.
+    Sigmoid(Sigmoid),
+    /// Nichol and Dhariwal's cosine.
+    Cosine(Cosine),
+    /// Rectified flow, times drawn uniformly.
+    Flow(Flow),
+    /// Rectified flow, times drawn from a logit-normal distribution.
+    LogNormalFlow(LogNormalFlow),
 }
 
 impl ScheduleSpec {
@@ -23,17 +34,23 @@ impl ScheduleSpec {
     pub fn build(&self) -> Result<Schedule> {
         match self {
             Self::LogLinear(s) => s.build(),
+            Self::Ddpm(s) => s.build(),
+            Self::Ldm(s) => s.build(),
+            Self::Sigmoid(s) => s.build(),
+            Self::Cosine(s) => s.build(),
+            Self::Flow(s) => s.build(),
+            Self::LogNormalFlow(s) => s.build(),
         }
     }
 }
 
-/// A rule for sampling grids with its parameters: in TOML `type = "karras"`, `rho = 7`.
+/// A rule for sampling grids.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case")]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum GridSpec {
-    /// Karras et al.
-    Karras(Karras),
+    /// The schedule's own.
+    Own {},
 }
 
 impl GridSpec {
@@ -41,9 +58,9 @@ impl GridSpec {
     ///
     /// # Errors
     /// When a parameter is outside its range, or the table too short for so many steps.
-    pub fn grid(&self, schedule: &Schedule, steps: usize) -> Result<Grid> {
+    pub fn grid(&self, schedule: &Schedule, steps: usize) -> Result<crate::Grid> {
         match self {
-            Self::Karras(k) => k.grid(steps)?.on(schedule.scale()),
+            Self::Own {} => schedule.grid(steps),
         }
     }
 }

@@ -1,9 +1,7 @@
 //! Karras et al.: sigma is a power of a line.
 
-use serde::{Deserialize, Serialize};
-
 use super::Grid;
-use crate::error::{Result, count, ensure, positive, rising};
+use crate::error::{Result, count, positive, rising};
 use crate::level::Scale;
 use crate::numeric::linspace;
 
@@ -20,8 +18,7 @@ use crate::numeric::linspace;
 /// assert!(grid.end().is_clean());
 /// # Ok::<(), tweedie_schedules::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Karras {
     /// The last sigma before 0; the paper's is 0.002.
     pub sigma_min: f64,
@@ -43,12 +40,35 @@ impl Karras {
     /// # Errors
     /// Unless `steps ≥ 1`, `0 < sigma_min < sigma_max` and `rho > 0`.
     pub fn grid(&self, steps: usize) -> Result<Grid> {
-        count("steps", steps, 1)?;
-        positive("sigma_min", self.sigma_min)?;
-        rising(("sigma_min", self.sigma_min), ("sigma_max", self.sigma_max))?;
-        ensure(self.rho.is_finite() && self.rho > 0.0, "rho", self.rho, "a finite number above 0")?;
-        let [min, max] = [self.sigma_min, self.sigma_max].map(|s| s.powf(1.0 / self.rho));
-        let inner = linspace(max, min, steps).map(|root| root.powf(self.rho));
-        Grid::from_ratios(Scale::Ve, inner.chain([0.0]))
+        Grid::from_ratios(Scale::Ve, self.sigmas(steps)?)
     }
+
+    /// The sigmas of the grid, `steps + 1` of them.
+    pub(crate) fn sigmas(&self, steps: usize) -> Result<Vec<f64>> {
+        let Self { sigma_min, sigma_max, rho } = *self;
+        check_sigmas(steps, sigma_min, sigma_max)?;
+        positive("rho", rho)?;
+        let [min, max] = [sigma_min, sigma_max].map(|sigma| sigma.powf(1.0 / rho));
+        let mut sigmas: Vec<f64> = linspace(max, min, steps).map(|root| root.powf(rho)).collect();
+        exact_ends(&mut sigmas, sigma_min, sigma_max);
+        Ok(sigmas)
+    }
+}
+
+/// `steps ≥ 1` and `0 < sigma_min < sigma_max`.
+pub(super) fn check_sigmas(steps: usize, sigma_min: f64, sigma_max: f64) -> Result<()> {
+    count("steps", steps, 1)?;
+    positive("sigma_min", sigma_min)?;
+    rising(("sigma_min", sigma_min), ("sigma_max", sigma_max))
+}
+
+/// Undoes the rounding of powers and logarithms at both ends, and appends clean data.
+pub(super) fn exact_ends(sigmas: &mut Vec<f64>, sigma_min: f64, sigma_max: f64) {
+    if let Some(last) = sigmas.last_mut() {
+        *last = sigma_min;
+    }
+    if let Some(first) = sigmas.first_mut() {
+        *first = sigma_max;
+    }
+    sigmas.push(0.0);
 }

@@ -3,14 +3,29 @@
 //! A rule for making one ([`Karras`], [`Exponential`], …) is a value with a method
 //! `grid(steps)`, or `grid(&schedule, steps)` where it picks from a table.
 
+mod ays;
+mod beta;
+mod exponential;
+mod flow_shift;
 mod karras;
+mod table;
+mod uniform_lambda;
+mod uniform_time;
 
 use serde::{Deserialize, Serialize};
 
+pub use ays::Ays;
+pub use beta::{Beta, Over};
+pub use exponential::{Exponential, PolyExponential};
+pub use flow_shift::{FlowShift, shift_for_tokens, shift_time};
 pub use karras::Karras;
+pub use table::{Convention, End, Leading, Linspace, Trailing};
+pub use uniform_lambda::UniformLambda;
+pub use uniform_time::UniformTime;
 
-use crate::error::{Error, MAX_LEVELS, Result, argument};
+use crate::error::{Error, MAX_LEVELS, Result, argument, ensure};
 use crate::level::{NoiseLevel, Scale};
+use crate::schedule::Schedule;
 
 /// At least two noise levels, strictly falling in noise.
 ///
@@ -133,5 +148,48 @@ impl TryFrom<Vec<NoiseLevel>> for Grid {
 impl From<Grid> for Vec<NoiseLevel> {
     fn from(grid: Grid) -> Self {
         grid.0
+    }
+}
+
+/// The grid of sigmas at the scale of `schedule`: of noise ratios, or for a flow of times, which is
+/// how diffusers reads them.
+pub(crate) fn own_scale(schedule: &Schedule, sigmas: Vec<f64>) -> Result<Grid> {
+    if schedule.scale() != Scale::Flow {
+        return Grid::from_ratios(schedule.scale(), sigmas);
+    }
+    if let Some(&most) = sigmas.first() {
+        ensure(most <= 1.0, "sigma_max", most, "at most 1, the last time of a flow schedule")?;
+    }
+    Grid::from_levels(sigmas.into_iter().map(NoiseLevel::flow).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_falling_noise_is_a_grid() {
+        for sigmas in
+            [&[1.0][..], &[1.0, 1.0], &[1.0, 2.0], &[1.0, f64::NAN], &[f64::INFINITY, 1.0]]
+        {
+            assert!(Grid::from_sigmas(sigmas).is_err(), "{sigmas:?}");
+        }
+        assert!(Grid::from_sigmas(&[1.0, 0.0, 0.0]).is_err());
+        let error = Grid::from_sigmas(&[1.0, 2.0]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "grid: level 1 has noise ratio 2 after 1, expected strictly falling noise"
+        );
+    }
+
+    #[test]
+    fn json_is_a_list_of_levels_and_is_checked() {
+        let grid = Grid::from_levels(vec![NoiseLevel::flow(1.0), NoiseLevel::flow(0.0)]).unwrap();
+        let json = serde_json::to_string(&grid).unwrap();
+        assert_eq!(json, r#"[{"alpha":0.0,"sigma":1.0},{"alpha":1.0,"sigma":0.0}]"#);
+        assert_eq!(serde_json::from_str::<Grid>(&json).unwrap(), grid);
+        assert!(serde_json::from_str::<Grid>(r#"[{"alpha":1.0,"sigma":0.0}]"#).is_err());
+        assert!(grid.on(Scale::Ve).is_err());
+        assert_eq!(grid.on(Scale::Vp).unwrap(), grid);
     }
 }

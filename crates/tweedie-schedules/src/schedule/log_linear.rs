@@ -33,9 +33,7 @@ impl LogLinear {
         count("n", self.n, 2)?;
         positive("sigma_min", self.sigma_min)?;
         rising(("sigma_min", self.sigma_min), ("sigma_max", self.sigma_max))?;
-        let exponents = single::linspace(self.sigma_min.log10(), self.sigma_max.log10(), self.n);
-        let sigmas: Vec<f64> =
-            exponents.map(|e| f64::from(10_f64.powf(f64::from(e)) as f32)).collect();
-        Schedule::from_sigmas(&sigmas)
+        let sigmas = single::logspace(self.sigma_min, self.sigma_max, self.n);
+        Schedule::from_sigmas(&sigmas.map(f64::from).collect::<Vec<_>>())
     }
 }

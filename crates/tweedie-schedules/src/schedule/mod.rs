@@ -1,25 +1,70 @@
 //! Tables of noise levels to train on, least noise first.
 //!
-//! The numbers are smalldiffusion's ([`LogLinear`], [`Ddpm`], [`Ldm`], [`Sigmoid`], [`Cosine`],
-//! [`Flow`], [`LogNormalFlow`]): torch computes them in single precision, and so does this module
-//! (see [`Schedule`]).
+//! [`LogLinear`], [`Ddpm`], [`Ldm`], [`Sigmoid`], [`Cosine`], [`Flow`] and [`LogNormalFlow`] are
+//! smalldiffusion's and have its numbers: torch computes them in single precision, and so does
+//! this module, to two units in the last place (2.4e-7), which is what vector libraries differ by.
+//!
+//! One of your own is five lines:
+//! ```
+//! use tweedie_schedules::{Result, Schedule};
+//!
+//! fn quadratic(n: usize, sigma_max: f64) -> Result<Schedule> {
+//!     let sigma = |i: usize| sigma_max * (i as f64 / n as f64).powi(2);
+//!     Schedule::from_sigmas(&(1..=n).map(sigma).collect::<Vec<_>>())
+//! }
+//! assert_eq!(quadratic(10, 80.0)?.grid(5)?.start().sigma, 80.0);
+//! # Ok::<(), tweedie_schedules::Error>(())
+//! ```
 
+mod betas;
+mod cosine;
+mod flow;
 mod log_linear;
+mod rescale;
+mod shortcuts;
 mod single;
+mod timestep;
 
 use serde::Serialize;
 
+pub use betas::{Ddpm, Ldm, Sigmoid};
+pub use cosine::Cosine;
+pub(crate) use flow::check_times;
+pub use flow::{Flow, LogNormalFlow};
 pub use log_linear::LogLinear;
 
 use crate::error::{Error, MAX_LEVELS, Result, argument};
-use crate::grid::Grid;
+use crate::grid::{FlowShift, Grid, Trailing};
 use crate::level::{NoiseLevel, Scale};
 
-/// A table of noise levels, least noise first.
+/// A table of noise levels, least noise first, and how grids are laid over it.
+///
+/// ```
+/// use tweedie_schedules::Schedule;
+///
+/// let schedule = Schedule::log_linear(200, 0.005, 10.0)?;
+/// let grid = schedule.grid(20)?;
+/// assert_eq!((schedule.len(), grid.steps()), (200, 20));
+/// assert_eq!(grid.end(), schedule.levels()[0]);
+/// # Ok::<(), tweedie_schedules::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Schedule {
     scale: Scale,
     levels: Vec<NoiseLevel>,
+    #[serde(skip)]
+    way: Way,
+    #[serde(skip)]
+    logit_normal: bool,
+}
+
+/// How [`Schedule::grid`] goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    /// Trailing spacing over the table, which it ends with.
+    Table,
+    /// A line of times, then clean data.
+    Line { t_min: f64, t_max: f64, shift: f64 },
 }
 
 impl Schedule {
@@ -51,7 +96,7 @@ impl Schedule {
                 });
             }
         }
-        Ok(Self { scale, levels })
+        Ok(Self { scale, levels, way: Way::Table, logit_normal: false })
     }
 
     /// A variance-exploding table (`alpha = 1`) of these sigmas, smallest first.
@@ -60,14 +105,6 @@ impl Schedule {
     /// As [`Schedule::from_levels`].
     pub fn from_sigmas(sigmas: &[f64]) -> Result<Self> {
         Self::from_levels(Scale::Ve, sigmas.iter().map(|&s| NoiseLevel::ve(s)).collect())
-    }
-
-    /// [`LogLinear`] of these parameters.
-    ///
-    /// # Errors
-    /// As [`LogLinear::build`].
-    pub fn log_linear(n: usize, sigma_min: f64, sigma_max: f64) -> Result<Self> {
-        LogLinear { n, sigma_min, sigma_max }.build()
     }
 
     /// The scale of the levels.
@@ -95,17 +132,46 @@ impl Schedule {
         self.levels.len()
     }
 
-    /// smalldiffusion's sampling grid of `steps` steps.
+    /// The level of least noise.
+    #[must_use]
+    pub fn least(&self) -> NoiseLevel {
+        self.levels[0]
+    }
+
+    /// The level of most noise.
+    #[must_use]
+    pub fn most(&self) -> NoiseLevel {
+        self.levels[self.levels.len() - 1]
+    }
+
+    /// smalldiffusion's sampling grid of `steps` steps, which is [`Trailing`] and ends with the
+    /// table's first level; for flow schedules a line of times and then clean data.
     ///
     /// # Errors
-    /// For no steps, and for so many that a level would stand twice.
+    /// For no steps, and for so many that a level would stand twice
+    /// (up to two thirds of the table's length never do).
     pub fn grid(&self, steps: usize) -> Result<Grid> {
-        let n = self.len();
-        crate::error::count("steps", steps, 1)?;
-        let index = |i: usize| {
-            let place = n as f64 * (1.0 - i as f64 / steps as f64);
-            (place.round_ties_even() as usize).saturating_sub(1)
-        };
-        Grid::from_levels((0..steps).map(index).chain([0]).map(|i| self.levels[i]).collect())
+        match self.way {
+            Way::Table => Trailing::default().grid(self, steps),
+            Way::Line { t_min, t_max, shift } => {
+                FlowShift { shift, t_min, t_max }.grid(steps)?.on(self.scale)
+            }
+        }
+    }
+
+    /// Every level of the table, most noise first: `len() − 1` steps.
+    ///
+    /// # Errors
+    /// Where two levels are equal.
+    pub fn every_level(&self) -> Result<Grid> {
+        Grid::from_levels(self.levels.iter().rev().copied().collect())
+    }
+
+    /// Whether training draws logit-normal times, and within which.
+    pub(crate) fn logit_normal_times(&self) -> Option<(f64, f64, f64)> {
+        match self.way {
+            Way::Line { t_min, t_max, shift } if self.logit_normal => Some((t_min, t_max, shift)),
+            _ => None,
+        }
     }
 }

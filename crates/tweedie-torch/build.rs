@@ -12,6 +12,8 @@ fn main() {
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .flag("-ffp-contract=off")
+        // at::parallel_for is inline and serial without it; torch-sys links the runtime.
+        .flag_if_supported("-fopenmp")
         .opt_level(3)
         .warnings(false)
         .file("src/bridge.cpp")

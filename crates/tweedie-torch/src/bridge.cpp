@@ -111,6 +111,11 @@ char* tweedie_combine(at::Tensor* out, const double* c, at::Tensor* const* in, i
   })
 }
 
+// Calls body(context, from, to) for ranges that cover 0 … n, on the threads of libtorch's pool.
+char* tweedie_parallel_for(int64_t n, int64_t grain, void (*body)(void*, int64_t, int64_t), void* context) {
+  TRY(at::parallel_for(0, n, grain, [&](int64_t a, int64_t b) { body(context, a, b); }))
+}
+
 char* tweedie_generator_new(uint64_t seed, at::Generator** out) {
   TRY(*out = new at::Generator(at::make_generator<at::CPUGeneratorImpl>(seed)))
 }

@@ -14,6 +14,9 @@ unsafe extern "C" {
     pub(crate) fn tweedie_combine(
         out: Raw, c: *const f64, ts: *const Raw, n: c_int, finite: *mut bool,
     ) -> *mut c_char;
+    pub(crate) fn tweedie_parallel_for(
+        n: i64, grain: i64, body: extern "C" fn(Raw, i64, i64), context: Raw,
+    ) -> *mut c_char;
     pub(crate) fn tweedie_generator_new(seed: u64, out: *mut Raw) -> *mut c_char;
     pub(crate) fn tweedie_generator_free(generator: Raw);
     pub(crate) fn tweedie_generator_fill(

@@ -115,6 +115,52 @@ pub fn fill_f32(t: &mut Tensor, f: impl FnOnce(&mut [f32])) -> Result<()> {
     Ok(())
 }
 
+/// As [`fill_f32`], a row of `[rows, …]` at a time, on the threads of libtorch's own pool: a
+/// second pool would fight with it for the processors. `f` must not panic: that ends the process.
+pub fn fill_rows_f32(t: &mut Tensor, f: impl Fn(usize, &mut [f32]) + Sync) -> Result<()> {
+    let rows = t.size().first().map_or(1, |&n| n as usize);
+    let mut done = Ok(());
+    fill_f32(t, |values| {
+        if rows > 0 {
+            done = parallel_rows(values, values.len() / rows, &f);
+        }
+    })?;
+    done
+}
+
+/// Below this many numbers a thread costs more than it brings.
+const GRAIN: usize = 1 << 13;
+
+struct Rows<'a, F> {
+    values: *mut f32,
+    each: usize,
+    f: &'a F,
+}
+
+fn parallel_rows<F: Fn(usize, &mut [f32]) + Sync>(values: &mut [f32], each: usize, f: &F) -> Result<()> {
+    extern "C" fn body<F: Fn(usize, &mut [f32]) + Sync>(context: ffi::Raw, from: i64, to: i64) {
+        // SAFETY: the context below, which outlives the call, and of which every row is given out
+        // to one thread only.
+        let rows = unsafe { &*context.cast::<Rows<'_, F>>() };
+        for row in from as usize..to as usize {
+            // SAFETY: row `row` lies within the slice that `values` was made of.
+            let row_values = unsafe {
+                std::slice::from_raw_parts_mut(rows.values.add(row * rows.each), rows.each)
+            };
+            (rows.f)(row, row_values);
+        }
+    }
+    if each == 0 {
+        return Ok(());
+    }
+    let (n, grain) = (values.len() / each, (GRAIN / each).max(1));
+    let mut context = Rows { values: values.as_mut_ptr(), each, f };
+    // SAFETY: `body` is for this very `F`; the context lives until the call returns.
+    ffi::check(unsafe {
+        ffi::tweedie_parallel_for(n as i64, grain as i64, body::<F>, (&raw mut context).cast())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +204,18 @@ mod tests {
             let mut t = Tensor::zeros([2, 2], (kind, Device::Cpu));
             fill_f32(&mut t, |v| v.copy_from_slice(&[1.0, 2.0, 3.0, 4.0])).unwrap();
             assert_eq!(to_f32(&t).unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        }
+    }
+
+    #[test]
+    fn rows_are_filled_once_each() {
+        for shape in [[1, 5], [1000, 37], [0, 3], [3, 0]] {
+            let mut t = Tensor::zeros(shape, tch::kind::FLOAT_CPU);
+            fill_rows_f32(&mut t, |row, values| values.iter_mut().for_each(|v| *v += row as f32 + 1.0)).unwrap();
+            let each = shape[1] as usize;
+            for (i, v) in to_f32(&t).unwrap().iter().enumerate() {
+                assert_eq!(*v, (i / each) as f32 + 1.0);
+            }
         }
     }
 

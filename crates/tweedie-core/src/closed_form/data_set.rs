@@ -57,49 +57,52 @@ impl DataSet {
 
     /// The posterior means for queries `x`, `[b, dim]`.
     fn posterior_mean(&self, x: &Tensor, level: NoiseLevel) -> Tensor {
-        match self.near(x, level) {
-            Some(rows) => few_mean(x, &self.points.index_select(0, &rows), level),
-            None => self.streamed_mean(x, level),
+        // Both factors and the product are rounded, and with them 2⁻⁸ or 2⁻²⁰ of it is unsure.
+        let coarse = if self.screen.kind() == Kind::BFloat16 { 2f64.powi(-8) } else { 2f64.powi(-20) };
+        let Some(rows) = self.near(x, level, &self.screen, &self.half_norms, coarse) else {
+            return self.streamed_mean(x, level);
+        };
+        let (points, half_norms) = (self.points.index_select(0, &rows), self.half_norms.index_select(0, &rows));
+        match self.near(x, level, &points, &half_norms, 2f64.powi(-20)) {
+            Some(rows) => few_mean(x, &points.index_select(0, &rows), level),
+            None => few_mean(x, &points, level),
         }
     }
 
-    /// How far below the best a point's [score](Self::score) may be and still count.
-    fn margin(&self, level: NoiseLevel) -> f64 {
-        ((self.count() as f64).ln() + MARGIN) * level.sigma.powi(2)
-    }
-
-    /// `alpha·x·d − alpha²‖d‖²/2` for a tile of points: `−‖x − alpha·d‖²/2` up to a term of `x`
-    /// alone, `[b, tile]`. `scaled` is `alpha·x`.
-    fn score(&self, scaled: &Tensor, points: &Tensor, from: i64, alpha: f64) -> Tensor {
-        let tile = TILE.min(self.count() - from);
-        let dot = scaled.matmul(&points.narrow(0, from, tile).tr()).to_kind(Kind::Float);
-        dot - self.half_norms.narrow(0, from, tile) * alpha.powi(2)
-    }
-
-    /// The rows that may count for any of the queries; `None` if they are many.
-    fn near(&self, x: &Tensor, level: NoiseLevel) -> Option<Tensor> {
-        let scaled = x * level.alpha;
-        // Both factors and the product are rounded: three times half a unit in the last place.
-        let unit = if self.screen.kind() == Kind::BFloat16 { 2f64.powi(-8) } else { 2f64.powi(-20) };
-        let norms = scaled.square().sum_dim_intlist(1, true, None::<Kind>).sqrt_();
-        let slack = norms * (4.0 * unit * self.radius) + self.margin(level);
-        let scaled = scaled.to_kind(self.screen.kind());
-        let (mut best, mut rows): (Option<Tensor>, Vec<Tensor>) = (None, vec![]);
-        let (mut seen, mut kept) = (0, 0);
-        while seen < self.count() {
-            let score = self.score(&scaled, &self.screen, seen, level.alpha);
-            let top = score.amax([1], true);
-            let top = best.map_or_else(|| top.shallow_clone(), |b: Tensor| b.maximum(&top));
-            let near = score.ge_tensor(&(&top - &slack)).any_dim(0, false).nonzero().squeeze_dim(1);
-            best = Some(top);
-            kept += near.size()[0];
-            rows.push(near + seen);
-            seen += TILE;
-            if kept * 4 > seen.max(8 * TILE) {
-                return None;
+    /// The rows of `points` that may count for any of the queries; `None` if they are many.
+    /// A score is off by at most `unit` of the product of both norms.
+    fn near(
+        &self,
+        x: &Tensor,
+        level: NoiseLevel,
+        points: &Tensor,
+        half_norms: &Tensor,
+        unit: f64,
+    ) -> Option<Tensor> {
+        let alpha = level.alpha;
+        let margin = ((self.count() as f64).ln() + MARGIN) * level.sigma.powi(2);
+        let norms = x.square().sum_dim_intlist(1, true, None::<Kind>).sqrt_();
+        let slack = norms * (4.0 * unit * alpha * self.radius) + margin;
+        let scaled = (x * alpha).to_kind(points.kind());
+        let near = |score: &Tensor, best: &Tensor| score.ge_tensor(&(best - &slack)).any_dim(0, false);
+        let mut scores = vec![];
+        for (points, half_norms) in points.split(TILE, 0).iter().zip(half_norms.split(TILE, 0)) {
+            let score = score(&scaled, points, &half_norms, alpha);
+            if scores.is_empty() {
+                // At high noise nearly all count, as the first tile tells.
+                let kept = near(&score, &score.amax([1], true)).sum(Kind::Int64).int64_value(&[]);
+                if kept * 2 > score.size()[1] {
+                    return None;
+                }
             }
+            scores.push(score);
         }
-        Some(Tensor::cat(&rows, 0))
+        let tops: Vec<_> = scores.iter().map(|s| s.amax([1], true)).collect();
+        let best = Tensor::cat(&tops, 1).amax([1], true);
+        let kept: Vec<_> = scores.iter().map(|s| near(s, &best)).collect();
+        let rows = Tensor::cat(&kept, 0).nonzero().squeeze_dim(1);
+        if std::env::var_os("DBG").is_some() { eprintln!("near {} of {}", rows.size()[0], points.size()[0]); }
+        (rows.size()[0] * 4 < points.size()[0]).then_some(rows)
     }
 
     /// The mean over all points, with a running maximum and sum (the online softmax).
@@ -108,18 +111,23 @@ impl DataSet {
         let precision = level.sigma.powi(-2);
         let column = |value: f64| Tensor::full([x.size()[0], 1], value, (Kind::Float, x.device()));
         let (mut best, mut total, mut sum) = (column(f64::NEG_INFINITY), column(0.0), x.zeros_like());
-        for from in (0..self.count()).step_by(TILE as usize) {
-            let mut weights = self.score(&scaled, &self.points, from, level.alpha);
+        for (points, half_norms) in self.points.split(TILE, 0).iter().zip(self.half_norms.split(TILE, 0)) {
+            let mut weights = score(&scaled, points, &half_norms, level.alpha);
             let top = (weights.amax([1], true) * precision).maximum(&best);
             let shrink = (&best - &top).exp_();
             weights = (weights.g_mul_scalar_(precision) - &top).exp_();
             total = total * &shrink + weights.sum_dim_intlist(1, true, None::<Kind>);
-            let tile = self.points.narrow(0, from, weights.size()[1]);
-            sum = sum.g_mul_(&shrink).addmm_(&weights, &tile);
+            sum = sum.g_mul_(&shrink).addmm_(&weights, points);
             best = top;
         }
         sum / total
     }
+}
+
+/// `alpha·x·d − alpha²‖d‖²/2` for a tile of points: `−‖x − alpha·d‖²/2` up to a term of `x` alone,
+/// `[b, tile]`. `scaled` is `alpha·x`.
+fn score(scaled: &Tensor, points: &Tensor, half_norms: &Tensor, alpha: f64) -> Tensor {
+    scaled.matmul(&points.tr()).to_kind(Kind::Float) - half_norms * alpha.powi(2)
 }
 
 /// The mean over few points, `[k, dim]`, in double precision: at low noise the logits are

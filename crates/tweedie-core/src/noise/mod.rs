@@ -13,7 +13,6 @@ pub use normal::normals;
 
 use crate::{Error, Result};
 use philox::Key;
-use rayon::prelude::*;
 use std::collections::VecDeque;
 use tch::{Device, Kind, Tensor};
 use tweedie_torch::{rng::Generator, tensor};
@@ -144,26 +143,10 @@ fn check(shape: &[i64], kind: Kind) -> Result<()> {
     }
 }
 
-/// Below this many numbers, threads cost more than they bring.
-const PARALLEL: usize = 1 << 14;
-
 /// Fills `[batch, …]` with the normals of `key(i)` for sample i. The numbers are those of single
 /// precision whatever the kind, so that a sample is the same picture in every kind.
 fn fill(out: &mut Tensor, key: impl Fn(usize) -> Key + Sync) -> Result<()> {
-    let batch = out.size()[0] as usize;
-    let total = out.numel();
-    if total == 0 {
-        return Ok(());
-    }
-    let each = total / batch;
-    tensor::fill_f32(out, |values| {
-        if total < PARALLEL {
-            values.chunks_mut(each).enumerate().for_each(|(i, sample)| normals(key(i), sample));
-        } else {
-            values.par_chunks_mut(each).enumerate().for_each(|(i, sample)| normals(key(i), sample));
-        }
-    })?;
-    Ok(())
+    Ok(tensor::fill_rows_f32(out, |i, sample| normals(key(i), sample))?)
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ fn trajectories_agree() {
         let start = rows(&serde_json::from_value::<Vec<Vec<f64>>>(case["x"].clone()).unwrap());
         let expected = tensors(&case["trajectory"]);
         let mut seen = 0;
-        let steps = sampler(case).steps(&mixture(), start, &grid, noise).unwrap();
+        let denoiser = mixture();
+        let steps = sampler(case).steps(&denoiser, start, &grid, noise).unwrap();
         for (step, expected) in steps.skip(grid.steps() - expected.len()).zip(&expected) {
             let step = step.unwrap();
             let off = max_difference(&step.x, &rows(expected));

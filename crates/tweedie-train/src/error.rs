@@ -1,0 +1,79 @@
+//! What can go wrong in training.
+
+use std::path::PathBuf;
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of training, or of what training stands on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// libtorch or a weights file.
+    #[error(transparent)]
+    Torch(#[from] tweedie_torch::Error),
+    /// A network or a parametrisation.
+    #[error(transparent)]
+    Core(#[from] tweedie_core::Error),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] tweedie_data::Error),
+    /// The model or its file.
+    #[error(transparent)]
+    Model(#[from] tweedie_models::Error),
+    /// A setting that makes no sense.
+    #[error("{what} is {found}, expected {expected}")]
+    Invalid {
+        /// Which setting.
+        what: &'static str,
+        /// Its value.
+        found: String,
+        /// What would have been right.
+        expected: &'static str,
+    },
+    /// The loss is no number any more. The parameters are those of the step before.
+    #[error("the loss is {loss} at step {step}: training stopped (a lower lr or clip_norm may help)")]
+    NonFinite {
+        /// The step that failed, counted from 1.
+        step: u64,
+        /// What the loss came out as.
+        loss: f64,
+    },
+    /// The file system refused.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process trains in this folder.
+    #[error("{}: another process is at work in this run folder", .0.display())]
+    Locked(PathBuf),
+    /// There is nothing to go on from.
+    #[error("{}: no whole checkpoint{}", path.display(), if *broken == 0 { String::new() } else { format!(" ({broken} unfinished)") })]
+    NoCheckpoint {
+        /// The run folder.
+        path: PathBuf,
+        /// How many there are that are not whole.
+        broken: usize,
+    },
+    /// A checkpoint's `state.json` is not one.
+    #[error("{}: not a checkpoint's state: {problem}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn invalid(what: &'static str, found: impl std::fmt::Display, expected: &'static str) -> Self {
+        Error::Invalid { what, found: found.to_string(), expected }
+    }
+
+    pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
+        move |source| Error::File { path: path.to_path_buf(), source }
+    }
+}

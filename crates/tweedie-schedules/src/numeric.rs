@@ -125,7 +125,8 @@ fn ln_gamma(x: f64) -> f64 {
     let product: f64 = (0..12).map(|i| x + f64::from(i)).product();
     let y = x + 12.0;
     let z = 1.0 / (y * y);
-    let series = (1.0 / 12.0 - z * (1.0 / 360.0 - z * (1.0 / 1260.0 - z * (1.0 / 1680.0)))) / y;
+    let tail = 1.0 / 1260.0 - z * (1.0 / 1680.0 - z / 1188.0);
+    let series = (1.0 / 12.0 - z * (1.0 / 360.0 - z * tail)) / y;
     (y - 0.5) * y.ln() - y + 0.5 * (2.0 * std::f64::consts::PI).ln() + series - product.ln()
 }
 

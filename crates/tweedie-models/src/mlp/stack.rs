@@ -86,7 +86,7 @@ impl Mlp {
             gradients.push(g.sum_dim_intlist([0].as_slice(), false, self.kind()));
             gradients.push(g.tr().mm(&h));
             g = match hidden.pop() {
-                Some(z) => g.mm(&layer.weight).gelu_backward(&z, "none"),
+                Some(z) => z.gelu_backward(&g.mm(&layer.weight), "none"),
                 None if input => g.mm(&layer.weight),
                 None => break,
             };

@@ -42,7 +42,10 @@ pub trait Trainable: Network + Send + std::fmt::Debug {
     }
 
     /// Forward as in training, loss, and backward. Through autograd, unless a network knows a
-    /// shorter way; the gradients are the same up to rounding.
+    /// shorter way; the gradients are the same up to rounding. Call it with autograd on.
+    ///
+    /// # Errors
+    /// If an input does not fit, `loss` fails, or its gradient has not the output's shape.
     fn gradients(
         &self,
         x: &Tensor,

@@ -1,6 +1,6 @@
 //! A network of points, a level and a class: smalldiffusion's `ConditionalMLP`.
 
-use super::time_input::{check_points, net_input};
+use super::time_input::{check_cotangent, check_points, net_input};
 use super::{Mlp, check_hidden, check_width};
 use crate::embed::ClassEmbedder;
 use crate::{Gradients, Loss, ModelSpec, Trainable};
@@ -152,6 +152,7 @@ impl Trainable for ConditionalMlp {
             let _guard = tch::no_grad_guard();
             loss(&output)?
         };
+        check_cotangent(&cotangent, &output)?;
         let (mut gradients, of_input) = self.net.backward(tape, &cotangent, true);
         let cond_dim = self.config.cond_dim;
         let of_class = of_input.unwrap_or_default().narrow(1, -cond_dim, cond_dim);

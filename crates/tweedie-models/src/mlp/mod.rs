@@ -5,7 +5,7 @@ mod stack;
 mod time_input;
 
 pub use conditional::{ConditionalMlp, ConditionalMlpConfig};
-pub use stack::{Mlp, Tape};
+use stack::Mlp;
 pub use time_input::{TimeInputMlp, TimeInputMlpConfig};
 
 use crate::{Error, Result};

@@ -1,7 +1,8 @@
 //! Linear layers with exact GELU between them, forward and backward.
 //!
-//! At a batch of 100 such a network is a few microseconds of arithmetic an operation, and half of
-//! a training step goes into autograd's book-keeping. The backward pass of a stack fits in ten
+//! At a batch of 100 such a network is a few microseconds of arithmetic an operation, and a
+//! quarter of a training step goes into autograd's book-keeping (0.65 against 0.5 ms for seven
+//! layers of up to 128). The backward pass of a stack fits in ten
 //! lines, so it is written out here; a test holds it against autograd.
 
 use tch::{Kind, Tensor};
@@ -11,13 +12,13 @@ use tweedie_torch::parameters::{Linear, Scope};
 /// Linear layers with GELU between them; the parameters are `0`, `2`, `4`, …, as in an
 /// `nn.Sequential` that counts the activations too.
 #[derive(Debug)]
-pub struct Mlp {
+pub(super) struct Mlp {
     layers: Vec<Linear>,
 }
 
 /// What a backward pass needs of a forward pass.
 #[derive(Debug)]
-pub struct Tape {
+pub(super) struct Tape {
     /// What went into each layer, `[batch, in]`.
     inputs: Vec<Tensor>,
     /// What came out of each layer but the last, before its GELU, `[batch, out]`.
@@ -26,19 +27,19 @@ pub struct Tape {
 
 impl Mlp {
     /// Layers from `widths[0]` to `widths[1]` and so on.
-    pub fn new(p: &mut Scope<'_>, widths: &[i64]) -> Result<Self> {
+    pub(super) fn new(p: &mut Scope<'_>, widths: &[i64]) -> Result<Self> {
         let pairs = widths.windows(2).enumerate();
         let layers = pairs.map(|(i, w)| Linear::new(&mut p.sub(2 * i), w[0], w[1], true));
         Ok(Mlp { layers: layers.collect::<Result<_>>()? })
     }
 
     /// The kind that the input must have.
-    pub fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         self.layers.first().map_or(Kind::Float, |layer| layer.weight.kind())
     }
 
     /// `[batch, in]` to `[batch, out]`.
-    pub fn forward(&self, input: &Tensor) -> Tensor {
+    pub(super) fn forward(&self, input: &Tensor) -> Tensor {
         let Some((last, hidden)) = self.layers.split_last() else {
             return input.shallow_clone();
         };
@@ -50,7 +51,7 @@ impl Mlp {
     }
 
     /// [`forward`](Self::forward), keeping what [`backward`](Self::backward) needs. Without autograd.
-    pub fn forward_on_tape(&self, input: &Tensor) -> (Tensor, Tape) {
+    pub(super) fn forward_on_tape(&self, input: &Tensor) -> (Tensor, Tape) {
         let _guard = tch::no_grad_guard();
         let mut tape = Tape { inputs: vec![], hidden: vec![] };
         let mut h = input.detach();
@@ -71,7 +72,7 @@ impl Mlp {
     ///
     /// For a layer `z = h·Wᵀ + b` and the gradient `g` of its output:
     /// `∂W = gᵀ·h`, `∂b = Σ g`, `∂h = g·W`.
-    pub fn backward(
+    pub(super) fn backward(
         &self,
         tape: Tape,
         cotangent: &Tensor,
@@ -86,7 +87,7 @@ impl Mlp {
             gradients.push(g.sum_dim_intlist([0].as_slice(), false, self.kind()));
             gradients.push(g.tr().mm(&h));
             g = match hidden.pop() {
-                Some(z) => z.gelu_backward(&g.mm(&layer.weight), "none"),
+                Some(z) => gelu_backward(&z, g.mm(&layer.weight)),
                 None if input => g.mm(&layer.weight),
                 None => break,
             };
@@ -94,6 +95,11 @@ impl Mlp {
         gradients.reverse();
         (gradients, input.then_some(g))
     }
+}
+
+/// The gradient of what was before the GELU, in the place of the gradient `g` of what was behind.
+fn gelu_backward(z: &Tensor, g: Tensor) -> Tensor {
+    z.gelu_backward_grad_input(&g, &g, "none")
 }
 
 /// In place, unless autograd wants to keep what was there.

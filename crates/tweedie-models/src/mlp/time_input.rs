@@ -96,8 +96,18 @@ impl Trainable for TimeInputMlp {
         let _guard = tch::no_grad_guard();
         let (output, tape) = self.net.forward_on_tape(&self.input(x, noise, cond)?);
         let (loss, cotangent) = loss(&output)?;
+        check_cotangent(&cotangent, &output)?;
         let (gradients, _) = self.net.backward(tape, &cotangent, false);
         Ok(Gradients { loss, gradients })
+    }
+}
+
+/// That the loss gave its gradient in the output's shape.
+pub(super) fn check_cotangent(cotangent: &Tensor, output: &Tensor) -> Result<()> {
+    let (found, expected) = (cotangent.size(), output.size());
+    match found == expected {
+        true => Ok(()),
+        false => Err(Error::shape("the gradient of the loss", format!("{expected:?}"), &found)),
     }
 }
 

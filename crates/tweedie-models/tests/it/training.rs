@@ -110,3 +110,14 @@ fn gradients_are_autograds() {
         assert_eq!(found.gradients.len(), expected.len());
     }
 }
+
+#[test]
+fn a_loss_of_another_shape_is_refused() {
+    let model = time(2, &[8]).build(0, Kind::Float, Device::Cpu).unwrap();
+    let x = Tensor::ones([3, 2], (Kind::Float, Device::Cpu));
+    let mut rng = Generator::new(0).unwrap();
+    let mut wrong =
+        |output: &Tensor| Ok((output.mean(Kind::Float), output.mean_dim(1, false, Kind::Float)));
+    let found = model.gradients(&x, &x.select(1, 0), None, &mut rng, &mut wrong).unwrap_err();
+    assert!(found.to_string().contains("has shape [3], expected [3, 2]"), "{found}");
+}

@@ -6,7 +6,7 @@ mod level;
 mod numeric;
 pub mod path;
 pub mod schedule;
-mod spec;
+pub mod spec;
 pub mod training;
 
 pub use error::{Error, MAX_LEVELS, Result};
@@ -17,5 +17,5 @@ pub use grid::{
 pub use level::{NoiseLevel, Scale};
 pub use path::Path;
 pub use schedule::{Cosine, Ddpm, Flow, Ldm, LogLinear, LogNormalFlow, Schedule, Sigmoid};
-pub use spec::{GridSpec, ScheduleSpec};
+pub use spec::{GridSpec, LevelSpec, ScheduleSpec};
 pub use training::LevelSampler;

@@ -39,12 +39,12 @@ impl VpLinear {
         t * (self.beta_min + 0.5 * t * (self.beta_max - self.beta_min))
     }
 
-    /// The time with this integral: the positive root, in the form that loses no digits.
+    /// The time with this integral, clamped to [0, 1]: the positive root, in the form that loses no digits.
     pub(super) fn t_of_integral(&self, integral: f64) -> f64 {
-        let root =
-            (self.beta_min.powi(2) + 2.0 * (self.beta_max - self.beta_min) * integral).sqrt();
-        let t = 2.0 * integral / (self.beta_min + root);
-        if t.is_finite() { t.min(1.0) } else { 1.0 }
+        let integral = integral.clamp(0.0, self.integral(1.0));
+        let rise = self.beta_max - self.beta_min;
+        let root = (self.beta_min.powi(2) + 2.0 * rise * integral).sqrt();
+        (2.0 * integral / (self.beta_min + root)).clamp(0.0, 1.0)
     }
 }
 

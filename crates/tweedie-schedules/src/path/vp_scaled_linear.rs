@@ -60,10 +60,10 @@ impl Path for VpScaledLinear {
     fn t_of_lambda(&self, lambda: f64) -> f64 {
         // With root = √beta(t): ∫ beta = (root³ − root_min³)/(3 rise). The difference of the two
         // cubes is divided out, so that small times keep their digits.
-        let cubes = 3.0 * self.rise * softplus(-2.0 * lambda);
-        let low = self.root_min;
+        let integral = softplus(-2.0 * lambda).clamp(0.0, self.integral(1.0));
+        let (low, cubes) = (self.root_min, 3.0 * self.rise * integral);
         let root = (low.powi(3) + cubes).cbrt();
         let t = cubes / (root * root + root * low + low * low) / self.rise;
-        if t.is_finite() { t.min(1.0) } else { 1.0 }
+        t.clamp(0.0, 1.0)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`LogLinear`], [`Ddpm`], [`Ldm`], [`Sigmoid`], [`Cosine`], [`Flow`] and [`LogNormalFlow`] are
 //! smalldiffusion's and have its numbers: torch computes them in single precision, and so does
-//! this module, to two units in the last place (2.4e-7), which is what vector libraries differ by.
+//! this module: bit for bit, but for a unit in the last place (1.2e-7) here and there in the tables
+//! of betas, where torch's vector square root is not correctly rounded.
 //!
 //! One of your own is five lines:
 //! ```

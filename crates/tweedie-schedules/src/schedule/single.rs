@@ -13,10 +13,17 @@ pub(super) fn linspace(start: f64, end: f64, n: usize) -> impl Iterator<Item = f
     })
 }
 
-/// `torch.logspace(log10(start), log10(end), n)`.
-/// The power is rounded once; torch's own is off by a unit in the last place here and there.
+/// `torch.logspace(log10(start), log10(end), n)`: only the ends, their difference and the powers
+/// are rounded to single precision.
 pub(super) fn logspace(start: f64, end: f64, n: usize) -> impl Iterator<Item = f32> {
-    linspace(start.log10(), end.log10(), n).map(|e| 10_f64.powf(f64::from(e)) as f32)
+    let (start, end) = (start.log10() as f32, end.log10() as f32);
+    let step = f64::from(end - start) / n.saturating_sub(1).max(1) as f64;
+    let (start, end) = (f64::from(start), f64::from(end));
+    (0..n).map(move |i| {
+        let exponent =
+            if i < n / 2 { start + step * i as f64 } else { end - step * (n - 1 - i) as f64 };
+        10_f64.powf(exponent) as f32
+    })
 }
 
 /// `torch.sigmoid(x)`.

@@ -8,15 +8,14 @@ use crate::training::{Importance, LevelSampler, LogNormal, LogitNormal, Mode, Un
 
 /// A distribution of training noise with its parameters: in TOML `type = "log-normal"`,
 /// `p_mean = -1.2`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum LevelSpec {
     /// The one that smalldiffusion trains the schedule with.
-    #[default]
-    Own,
+    Own {},
     /// [`UniformIndex`].
-    UniformIndex,
+    UniformIndex {},
     /// [`LogNormal`].
     LogNormal {
         /// Mean of `ln sigma`.
@@ -64,6 +63,13 @@ fn sd3_scale() -> f64 {
     1.29
 }
 
+impl Default for LevelSpec {
+    /// The schedule's own.
+    fn default() -> Self {
+        Self::Own {}
+    }
+}
+
 impl LevelSpec {
     /// The distribution, over `schedule` where it is one over a table.
     ///
@@ -71,8 +77,8 @@ impl LevelSpec {
     /// When a parameter is outside its range.
     pub fn build(&self, schedule: &Schedule) -> Result<Box<dyn LevelSampler + Send + Sync>> {
         Ok(match *self {
-            Self::Own => Box::new(schedule.clone()),
-            Self::UniformIndex => Box::new(UniformIndex(schedule.clone())),
+            Self::Own {} => Box::new(schedule.clone()),
+            Self::UniformIndex {} => Box::new(UniformIndex(schedule.clone())),
             Self::LogNormal { p_mean, p_std } => Box::new(LogNormal::new(p_mean, p_std)?),
             Self::LogitNormal { mean, std } => Box::new(LogitNormal::new(mean, std)?),
             Self::Mode { scale } => Box::new(Mode::new(scale)?),

@@ -8,7 +8,7 @@ use crate::level::Scale;
 use crate::numeric::linspace;
 
 /// Sigmas found by minimising a bound on the sampling error of one model each, for ten steps
-/// (Sabour, Fidler, Kreis, arXiv:2404.14507; tables from the authors' quick-start guide).
+/// (Sabour, Fidler, Kreis, arXiv:2404.14507, Table 3).
 ///
 /// Other numbers of steps interpolate the table linearly in `ln sigma`, as the authors say;
 /// the last level is clean in place of the table's last.

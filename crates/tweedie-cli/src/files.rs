@@ -42,11 +42,6 @@ impl OutputFile {
         self.temporary.persist(&self.path).map_err(|e| e.error).with_context(fail)?;
         Ok(())
     }
-
-    /// Where it will be.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 /// Temporary files are private; what the user asked for is as readable as any new file.

@@ -13,6 +13,8 @@ mod output;
 mod picture;
 mod recipe;
 mod run;
+mod show;
+mod training;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -90,7 +90,6 @@ pub(crate) fn trace(verbose: bool) {
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     what: &'static str,
-    total: u64,
     started: Instant,
     last_line: Option<Instant>,
 }
@@ -111,20 +110,21 @@ impl Progress {
             bar.set_position(done);
             bar
         });
-        Progress { bar, what, total, started: Instant::now(), last_line: None }
+        Progress { bar, what, started: Instant::now(), last_line: None }
     }
 
-    /// Tells that `done` steps are done; `message` is made only when it is shown.
-    pub(crate) fn update(&mut self, done: u64, message: impl FnOnce() -> String) {
+    /// Tells that `done` of `total` steps are done; `message` is made only when it is shown.
+    pub(crate) fn update(&mut self, done: u64, total: u64, message: impl FnOnce() -> String) {
         let due = self.last_line.map_or(true, |last| last.elapsed() >= LINE_EVERY);
         match &self.bar {
             Some(bar) => {
+                bar.set_length(total);
                 bar.set_message(message());
                 bar.set_position(done);
             }
-            None if due || done == self.total => {
+            None if due || done == total => {
                 self.last_line = Some(Instant::now());
-                note(format_args!("{} {done}/{}  {}", self.what, self.total, message()));
+                note(format_args!("{} {done}/{total}  {}", self.what, message()));
             }
             None => {}
         }

@@ -12,7 +12,7 @@ pub(super) fn build(settings: Settings) -> Result<Values> {
     crate::run::start(Some(settings.threads))?;
     let images = images()?;
     reset_peak();
-    let times = seconds(0, 1, || DataSet::new(images.shallow_clone()))?;
+    let times = seconds(0, 1, || DataSet::new(&images))?;
     Ok(times.into())
 }
 
@@ -22,7 +22,7 @@ pub(super) fn call(settings: Settings, sigma: f64, batch: i64) -> Result<Values>
     let shape = [batch, 1, 28, 28];
     let noise = Noise::torch(0)?.initial(&shape, Kind::Float, Device::Cpu)?;
     let x = images.narrow(0, 0, batch) + noise * sigma;
-    let denoiser = DataSet::new(images)?;
+    let denoiser = DataSet::new(&images)?;
     reset_peak();
     let _guard = tch::no_grad_guard();
     let times = seconds(2, settings.n(7), || denoiser.denoise(&x, NoiseLevel::ve(sigma)))?;

@@ -49,20 +49,34 @@ const READINGS: [Reading; 22] = [
     reading("toy-train", "train readme (100 pts, batch 100)", "it/s", |s| toy::train(s, 100, 2000)),
     reading("toy-train", "train 2048 pts, batch 2048", "it/s", |s| toy::train(s, 2048, 200)),
     reading("toy-sample", "2000 pts, 20 steps, gam=2", "s", toy::sample),
-    reading("sampler-overhead", "ddim gam=1 mu=0 [1, 4, 64, 64]", "us/step", |s| overhead::ddim(s, 1)),
-    reading("sampler-overhead", "ddim gam=1 mu=0 [16, 4, 64, 64]", "us/step", |s| overhead::ddim(s, 16)),
+    reading("sampler-overhead", "ddim gam=1 mu=0 [1, 4, 64, 64]", "us/step", |s| {
+        overhead::ddim(s, 1)
+    }),
+    reading("sampler-overhead", "ddim gam=1 mu=0 [16, 4, 64, 64]", "us/step", |s| {
+        overhead::ddim(s, 16)
+    }),
     reading("sampler-overhead", "accelerated gam=2 mu=0 [1, 4, 64, 64]", "us/step", |s| {
         overhead::accelerated(s, 1)
     }),
     reading("sampler-overhead", "accelerated gam=2 mu=0 [16, 4, 64, 64]", "us/step", |s| {
         overhead::accelerated(s, 16)
     }),
-    reading("sampler-overhead", "ddpm gam=1 mu=0.5 [1, 4, 64, 64]", "us/step", |s| overhead::ddpm(s, 1)),
-    reading("sampler-overhead", "ddpm gam=1 mu=0.5 [16, 4, 64, 64]", "us/step", |s| overhead::ddpm(s, 16)),
-    reading("sampler-overhead", "sample_euler [1, 4, 64, 64]", "us/step", |s| overhead::euler(s, 1)),
-    reading("sampler-overhead", "sample_euler [16, 4, 64, 64]", "us/step", |s| overhead::euler(s, 16)),
+    reading("sampler-overhead", "ddpm gam=1 mu=0.5 [1, 4, 64, 64]", "us/step", |s| {
+        overhead::ddpm(s, 1)
+    }),
+    reading("sampler-overhead", "ddpm gam=1 mu=0.5 [16, 4, 64, 64]", "us/step", |s| {
+        overhead::ddpm(s, 16)
+    }),
+    reading("sampler-overhead", "sample_euler [1, 4, 64, 64]", "us/step", |s| {
+        overhead::euler(s, 1)
+    }),
+    reading("sampler-overhead", "sample_euler [16, 4, 64, 64]", "us/step", |s| {
+        overhead::euler(s, 16)
+    }),
     reading("sampler-overhead", "sample_heun [1, 4, 64, 64]", "us/step", |s| overhead::heun(s, 1)),
-    reading("sampler-overhead", "sample_heun [16, 4, 64, 64]", "us/step", |s| overhead::heun(s, 16)),
+    reading("sampler-overhead", "sample_heun [16, 4, 64, 64]", "us/step", |s| {
+        overhead::heun(s, 16)
+    }),
     reading("ideal-denoiser", "build 60k", "s", ideal::build),
     reading("ideal-denoiser", "call sigma=0.05 batch 64", "s", |s| ideal::call(s, 0.05, 64)),
     reading("ideal-denoiser", "call sigma=1.0 batch 64", "s", |s| ideal::call(s, 1.0, 64)),

@@ -12,6 +12,7 @@ pub(crate) mod train;
 use crate::cli::Command;
 use anyhow::Result;
 use std::process::ExitCode;
+use tweedie::samplers::SamplerSpec;
 
 /// Runs a command to the exit code of the program.
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
@@ -34,4 +35,19 @@ pub(crate) fn threads(text: &str) -> Result<usize, String> {
         Ok(threads @ 1..=1024) => Ok(threads),
         _ => Err("expected a whole number from 1 to 1024".to_owned()),
     }
+}
+
+/// A sampler's name, as typed.
+pub(crate) fn sampler(name: &str) -> Result<SamplerSpec, String> {
+    SamplerSpec::by_name(name).ok_or_else(|| {
+        let names: Vec<&str> = SamplerSpec::all().iter().map(|s| s.name).collect();
+        match names.iter().max_by(|a, b| near(name, a).total_cmp(&near(name, b))) {
+            Some(best) if near(name, best) > 0.8 => format!("did you mean {best}?"),
+            _ => format!("expected one of {}", names.join(", ")),
+        }
+    })
+}
+
+fn near(a: &str, b: &str) -> f64 {
+    strsim::jaro_winkler(a, b)
 }

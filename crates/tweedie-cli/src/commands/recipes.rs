@@ -21,9 +21,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         None => shipped::ALL.iter().collect(),
     };
     if args.json {
-        let object = |r: &&shipped::Shipped| {
-            json!({ "name": r.name, "description": r.description(), "toml": r.text })
-        };
+        let object = |r: &&shipped::Shipped| json!({ "name": r.name, "description": r.description(), "toml": r.text });
         return output::json(&listed.iter().map(object).collect::<Vec<_>>());
     }
     for recipe in &listed {

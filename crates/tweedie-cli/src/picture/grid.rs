@@ -40,24 +40,23 @@ fn byte(value: f32) -> u8 {
     ((value + 1.0) * 127.5).round() as u8
 }
 
-/// Draws the images in rows of `columns`; `labels` name the rows.
+/// Draws the images row after row; `rows` says how many each has, `labels` names them.
 ///
 /// Small images are enlarged: very small ones smoothly, since a person cannot read a digit in
 /// 8 × 8 flat squares, larger ones by whole pixels.
-pub(crate) fn grid(images: &Images, columns: usize, labels: Option<&[String]>) -> Result<RgbImage> {
+pub(crate) fn grid(images: &Images, rows: &[usize], labels: Option<&[String]>) -> Result<RgbImage> {
     ensure!(matches!(images.channels, 1 | 3), "{} channels, expected 1 or 3", images.channels);
-    ensure!(columns > 0 && images.len() > 0, "no images to draw");
+    let columns = rows.iter().copied().max().unwrap_or(0);
+    ensure!(columns > 0 && rows.iter().sum::<usize>() == images.len(), "no images to draw");
     let zoom = (64 / images.height.max(images.width).max(1)).max(1);
     let (w, h) = ((images.width * zoom) as u32, (images.height * zoom) as u32);
-    let (gap, margin) = (3, 12);
     let label_width = labels.map_or(0, label_width);
-    let rows = images.len().div_ceil(columns) as u32;
-    let width = 2 * margin + label_width + columns as u32 * (w + gap) - gap;
-    let height = 2 * margin + rows * (h + gap) - gap;
+    let width = 2 * MARGIN + label_width + columns as u32 * (w + GAP) - GAP;
+    let height = 2 * MARGIN + rows.len() as u32 * (h + GAP) - GAP;
     let mut sheet = draw((width, height), |surface| {
         for (row, label) in labels.into_iter().flatten().enumerate() {
-            let y = margin + row as u32 * (h + gap) + h / 2 - 8;
-            let at = (px(margin) as i32, px(y) as i32);
+            let y = MARGIN + row as u32 * (h + GAP) + h / 2 - 8;
+            let at = (px(MARGIN) as i32, px(y) as i32);
             surface.draw(&Text::new(label.clone(), at, text(14, INK))).map_err(failed)?;
         }
         Ok(())
@@ -65,14 +64,23 @@ pub(crate) fn grid(images: &Images, columns: usize, labels: Option<&[String]>) -
     let smooth = images.height.max(images.width) < 16;
     let filter =
         if smooth { imageops::FilterType::CatmullRom } else { imageops::FilterType::Nearest };
-    for i in 0..images.len() {
-        let image = imageops::resize(&images.image(i), w, h, filter);
-        let x = margin + label_width + (i % columns) as u32 * (w + gap);
-        let y = margin + (i / columns) as u32 * (h + gap);
-        imageops::replace(&mut sheet, &image, i64::from(x), i64::from(y));
+    let mut next = 0;
+    for (row, &count) in rows.iter().enumerate() {
+        for column in 0..count {
+            let image = imageops::resize(&images.image(next), w, h, filter);
+            let x = MARGIN + label_width + column as u32 * (w + GAP);
+            let y = MARGIN + row as u32 * (h + GAP);
+            imageops::replace(&mut sheet, &image, i64::from(x), i64::from(y));
+            next += 1;
+        }
     }
     Ok(sheet)
 }
+
+/// Pixels between images.
+const GAP: u32 = 3;
+/// Pixels around the sheet.
+const MARGIN: u32 = 12;
 
 /// Wide enough for the longest label at 14 pixels.
 fn label_width(labels: &[String]) -> u32 {
@@ -80,9 +88,10 @@ fn label_width(labels: &[String]) -> u32 {
     10 + 9 * longest as u32
 }
 
-/// As many columns as make the sheet about square.
-pub(crate) fn square(count: usize) -> usize {
-    (1..=count).find(|c| c * c >= count).unwrap_or(1)
+/// Rows that make the sheet about square.
+pub(crate) fn square(count: usize) -> Vec<usize> {
+    let columns = (1..=count).find(|c| c * c >= count).unwrap_or(1);
+    (0..count).step_by(columns).map(|first| columns.min(count - first)).collect()
 }
 
 #[cfg(test)]
@@ -98,10 +107,12 @@ mod tests {
     fn images_stand_where_they_should() {
         let values = [[-1.0; 32 * 32], [1.0; 32 * 32]].concat();
         let images = Images { values, channels: 1, height: 32, width: 32 };
-        let sheet = grid(&images, 2, None).unwrap();
+        let sheet = grid(&images, &[2], None).unwrap();
         assert_eq!(sheet.dimensions(), (24 + 64 + 3 + 64, 24 + 64));
         assert_eq!(sheet.get_pixel(20, 20).0, [0; 3]);
         assert_eq!(sheet.get_pixel(90, 20).0, [255; 3]);
-        assert_eq!([0, 1, 2, 4, 5, 64].map(square), [1, 1, 2, 2, 3, 8]);
+        assert!(grid(&images, &[3], None).is_err());
+        assert_eq!(square(0).len(), 0);
+        assert_eq!((square(4), square(5)), (vec![2, 2], vec![3, 2]));
     }
 }

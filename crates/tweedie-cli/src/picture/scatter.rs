@@ -121,8 +121,13 @@ mod tests {
     #[test]
     fn no_points_and_infinite_points_are_drawn_as_nothing() {
         let window = Window::around(&[]);
-        let what =
-            Scatter { title: "none", data: &[], samples: &[[f32::INFINITY, 0.0]], classes: None, window };
+        let what = Scatter {
+            title: "none",
+            data: &[],
+            samples: &[[f32::INFINITY, 0.0]],
+            classes: None,
+            window,
+        };
         assert_eq!(scatter(&what, 200).unwrap().dimensions(), (200, 228));
     }
 }

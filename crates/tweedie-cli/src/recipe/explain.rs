@@ -1,8 +1,8 @@
 //! What is wrong with a recipe, in one line.
 
+use figment::Figment;
 use figment::error::{Actual, Error, Kind};
 use figment::value::{Dict, Value};
-use figment::Figment;
 
 /// "file: `key` is found, expected …", with the nearest known key for an unknown one.
 pub(super) fn explain(err: &Error, merged: &Figment) -> String {
@@ -106,8 +106,9 @@ fn in_words(expected: &str) -> &str {
         "i64" | "i32" | "isize" => "a whole number",
         "f64" | "f32" => "a number",
         "a sequence" => "a list",
-        words if words.starts_with("struct ") || words.starts_with("internally tagged") => "a section",
+        words if words.starts_with("struct ") || words.starts_with("internally tagged") => {
+            "a section"
+        }
         words => words,
     }
 }
-

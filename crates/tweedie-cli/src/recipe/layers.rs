@@ -18,6 +18,11 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
+    /// A table as it is.
+    pub(crate) fn given(source: &str, table: Table) -> Self {
+        Layer { source: source.to_owned(), table }
+    }
+
     /// The text of a TOML file.
     pub(crate) fn toml(source: &str, text: &str) -> Result<Self> {
         let table = text.parse::<Table>().map_err(|err| {
@@ -35,7 +40,8 @@ impl Layer {
         for (name, text) in variables {
             if let Some(key) = name.strip_prefix(PREFIX) {
                 let key = key.to_lowercase().replace("__", ".");
-                insert(&mut table, &key, value(&text)).map_err(|why| usage(format!("{name}: {why}")))?;
+                insert(&mut table, &key, value(&text))
+                    .map_err(|why| usage(format!("{name}: {why}")))?;
             }
         }
         Ok(Layer { source: "the environment".to_owned(), table })
@@ -132,8 +138,10 @@ mod tests {
 
     #[test]
     fn later_layers_win_key_by_key() {
-        let whole =
-            read(&["steps=5", "section.name=b c"], &[("TWEEDIE_LR", "1e-3"), ("TWEEDIE_STEPS", "7")]);
+        let whole = read(
+            &["steps=5", "section.name=b c"],
+            &[("TWEEDIE_LR", "1e-3"), ("TWEEDIE_STEPS", "7")],
+        );
         let section = Section { width: 3, name: "b c".to_owned() };
         assert_eq!(whole.unwrap(), Whole { lr: 1e-3, steps: 5, section });
     }

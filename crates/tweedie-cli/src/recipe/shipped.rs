@@ -34,6 +34,8 @@ pub(crate) fn by_name(name: &str) -> Result<&'static Shipped> {
             Some(recipe) => format!("did you mean {}?", recipe.name),
             None => format!("there are {}", ALL.map(|r| r.name).join(", ")),
         };
-        usage(format!("no recipe {name:?}; {hint} A file is named by its path, as in ./{name}.toml"))
+        usage(format!(
+            "no recipe {name:?}; {hint} A file is named by its path, as in ./{name}.toml"
+        ))
     })
 }

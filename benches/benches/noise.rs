@@ -1,4 +1,5 @@
 //! Seeded noise against PyTorch's own.
+#![allow(missing_docs, clippy::expect_used)] // criterion makes public functions; a benchmark may die
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tch::{Device, Kind, Tensor};

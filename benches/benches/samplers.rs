@@ -1,5 +1,6 @@
 //! What a sampler costs beside its denoiser: fifty steps with a denoiser that returns a stored
 //! tensor, against the same arithmetic written as fresh tensors and in place.
+#![allow(missing_docs, clippy::expect_used)] // criterion makes public functions; a benchmark may die
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;

@@ -1,4 +1,5 @@
 //! Tables and grids: pure arithmetic, no libtorch.
+#![allow(missing_docs, clippy::expect_used)] // criterion makes public functions; a benchmark may die
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;

@@ -2,9 +2,11 @@
 //!
 //! `cargo run --release -p tweedie-examples --example custom_denoiser`
 
+#![allow(clippy::print_stdout)] // a program
+
 use anyhow::Result;
-use tch::{Device, Kind, Tensor};
 use tweedie::prelude::*;
+use tweedie::tch::{Device, Kind, Tensor};
 
 /// Data that are evenly spread over a circle: project, and shrink by what the noise leaves unsure.
 /// (The posterior on the circle is a von Mises distribution of concentration `kappa`.)
@@ -34,7 +36,10 @@ fn main() -> Result<()> {
         let radius = step.x.square().sum_dim_intlist(-1, false, None::<Kind>).sqrt();
         let spread = radius.std(true).double_value(&[]);
         let mean = radius.mean(Kind::Double).double_value(&[]);
-        println!("step {:2}: sigma {:8.4}, radius {mean:7.4} ± {spread:.4}", step.index, step.level.sigma);
+        println!(
+            "step {:2}: sigma {:8.4}, radius {mean:7.4} ± {spread:.4}",
+            step.index, step.level.sigma
+        );
         if step.level.is_clean() {
             anyhow::ensure!((mean - 2.0).abs() < 0.01 && spread < 0.02, "not on the circle");
         }

@@ -3,10 +3,12 @@
 //! `cargo run --release -p tweedie-examples --example custom_sampler` measures its order against
 //! Euler's: halving the steps' length must quarter its error.
 
+#![allow(clippy::print_stdout)] // a program
+
 use anyhow::Result;
-use tch::{Device, Kind, Tensor};
 use tweedie::prelude::*;
 use tweedie::samplers::Solver;
+use tweedie::tch::{Device, Kind, Tensor};
 
 /// Half a step of Euler to the geometric mean of the levels, a whole step with the slope there.
 struct Midpoint;

@@ -38,7 +38,11 @@ impl Cond {
     /// The same condition; its tensors are shared.
     pub fn shallow_clone(&self) -> Self {
         let clone = |t: &Option<Tensor>| t.as_ref().map(Tensor::shallow_clone);
-        Cond { class: clone(&self.class), context: clone(&self.context), vector: clone(&self.vector) }
+        Cond {
+            class: clone(&self.class),
+            context: clone(&self.context),
+            vector: clone(&self.vector),
+        }
     }
 
     /// The same condition on `device`.

@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn one_is_off() {
-        let constant = |v: f64| move |x: &Tensor, _: NoiseLevel| -> Result<Tensor> { Ok(x.full_like(v)) };
+        let constant =
+            |v: f64| move |x: &Tensor, _: NoiseLevel| -> Result<Tensor> { Ok(x.full_like(v)) };
         let at = |scale| {
             let guided = Guidance { strong: constant(3.0), weak: constant(1.0), scale };
             let x0 = guided.denoise(&Tensor::zeros([2], tch::kind::FLOAT_CPU), NoiseLevel::ve(1.0));

@@ -65,7 +65,12 @@ impl<N: Network> Model<N> {
     }
 
     /// The estimate under `cond`, if there is one.
-    pub fn denoise_given(&self, x: &Tensor, level: NoiseLevel, cond: Option<&Cond>) -> Result<Tensor> {
+    pub fn denoise_given(
+        &self,
+        x: &Tensor,
+        level: NoiseLevel,
+        cond: Option<&Cond>,
+    ) -> Result<Tensor> {
         let size = x.size();
         let Some(&batch) = size.first() else {
             return Err(Error::shape("x", "[batch, …]", &size));

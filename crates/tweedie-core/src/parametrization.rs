@@ -106,7 +106,11 @@ impl Parametrization {
             return Err(Error::invalid("sigma_data", sigma_data, "a positive number"));
         }
         if self.scale != Scale::Ve {
-            return Err(Error::invalid("scale", format!("{:?}", self.scale), "ve, with edm scaling"));
+            return Err(Error::invalid(
+                "scale",
+                format!("{:?}", self.scale),
+                "ve, with edm scaling",
+            ));
         }
         if self.prediction != Prediction::X0 {
             let found = format!("{:?}", self.prediction);
@@ -126,7 +130,8 @@ impl Parametrization {
             let why = "the network's scale is variance-exploding: pure noise has no finite sigma";
             return Err(Error::Level { what: "the network", level, why });
         }
-        let coefficients = self.own_coefficients(own, own.alpha.hypot(own.sigma) / level.alpha.hypot(level.sigma));
+        let coefficients =
+            self.own_coefficients(own, own.alpha.hypot(own.sigma) / level.alpha.hypot(level.sigma));
         if !(coefficients.c_skip.is_finite() && coefficients.c_out.is_finite()) {
             let why = "the prediction does not determine x0 there";
             return Err(Error::Level { what: "the network", level, why });
@@ -154,14 +159,23 @@ impl Parametrization {
         };
         let (target_x0, target_eps) = match self.scaling {
             // F = (x0 − c_skip·(x0 + sigma·eps)) / c_out
-            Scaling::Edm { sigma_data: sd } => (sigma / (sd * sigma.hypot(sd)), -sd / sigma.hypot(sd)),
+            Scaling::Edm { sigma_data: sd } => {
+                (sigma / (sd * sigma.hypot(sd)), -sd / sigma.hypot(sd))
+            }
             _ => self.prediction.target(own),
         };
         let c_noise = match self.noise_input {
             NoiseInput::Sigma => sigma,
             NoiseInput::LogSigma4 => own.ratio().ln() / 4.0,
         };
-        Coefficients { c_skip: c_skip * to_own, c_out, c_in: c_in * to_own, c_noise, target_x0, target_eps }
+        Coefficients {
+            c_skip: c_skip * to_own,
+            c_out,
+            c_in: c_in * to_own,
+            c_noise,
+            target_x0,
+            target_eps,
+        }
     }
 }
 
@@ -173,9 +187,13 @@ mod tests {
     fn all() -> Vec<Parametrization> {
         let mut all = vec![Parametrization::edm(0.5)];
         for scale in [Scale::Ve, Scale::Vp, Scale::Flow] {
-            for prediction in
-                [Prediction::X0, Prediction::Eps, Prediction::V, Prediction::Flow, Prediction::Score]
-            {
+            for prediction in [
+                Prediction::X0,
+                Prediction::Eps,
+                Prediction::V,
+                Prediction::Flow,
+                Prediction::Score,
+            ] {
                 for scaling in [Scaling::None, Scaling::Scaled] {
                     let noise_input = NoiseInput::Sigma;
                     all.push(Parametrization { scale, prediction, scaling, noise_input });
@@ -217,7 +235,8 @@ mod tests {
 
     #[test]
     fn edm_matches_table_1() {
-        let c = Parametrization::edm(0.5).coefficients(NoiseLevel { alpha: 1.0, sigma: 2.0 }).unwrap();
+        let c =
+            Parametrization::edm(0.5).coefficients(NoiseLevel { alpha: 1.0, sigma: 2.0 }).unwrap();
         assert!((c.c_skip - 0.25 / 4.25).abs() < 1e-15);
         assert!((c.c_out - 2.0 * 0.5 / 4.25f64.sqrt()).abs() < 1e-15);
         assert!((c.c_in - 1.0 / 4.25f64.sqrt()).abs() < 1e-15);

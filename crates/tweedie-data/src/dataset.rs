@@ -26,16 +26,23 @@ impl Dataset {
     pub fn new(x: Tensor, labels: Option<Tensor>) -> Result<Self> {
         let size = x.size();
         if size.is_empty() || size.contains(&0) {
-            return Err(Error::invalid("the shape of the samples", format!("{size:?}"), "[n, …], not empty"));
+            return Err(Error::invalid(
+                "the shape of the samples",
+                format!("{size:?}"),
+                "[n, …], not empty",
+            ));
         }
         if !matches!(x.kind(), Kind::Float | Kind::Uint8) {
-            return Err(Error::invalid("the kind of the samples", format!("{:?}", x.kind()), "Float or Uint8"));
+            return Err(Error::invalid(
+                "the kind of the samples",
+                format!("{:?}", x.kind()),
+                "Float or Uint8",
+            ));
         }
-        if let Some(labels) = &labels {
-            if labels.size() != [size[0]] || labels.kind() != Kind::Int64 {
-                let found = format!("{:?} of {:?}", labels.size(), labels.kind());
-                return Err(Error::invalid("labels", found, format!("[{}] of Int64", size[0])));
-            }
+        let fits = |l: &Tensor| l.size() == [size[0]] && l.kind() == Kind::Int64;
+        if let Some(labels) = labels.as_ref().filter(|l| !fits(l)) {
+            let found = format!("{:?} of {:?}", labels.size(), labels.kind());
+            return Err(Error::invalid("labels", found, format!("[{}] of Int64", size[0])));
         }
         Ok(Dataset { x: x.detach(), labels })
     }

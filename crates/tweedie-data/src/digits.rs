@@ -58,7 +58,10 @@ mod tests {
     #[test]
     fn they_are_all_there() {
         let all = all().unwrap();
-        assert_eq!((all.count(), all.sample_shape(), all.classes()), (1797, vec![1, 8, 8], Some(10)));
+        assert_eq!(
+            (all.count(), all.sample_shape(), all.classes()),
+            (1797, vec![1, 8, 8], Some(10))
+        );
         assert_eq!(train().unwrap().count() + test().unwrap().count(), 1797);
         let x = to_f32(all.samples()).unwrap();
         assert!(x.iter().all(|v| (-1.0..=1.0).contains(v)));
@@ -66,7 +69,8 @@ mod tests {
         assert_eq!(x[..8], [-1.0, -1.0, -0.375, 0.625, 0.125, -0.875, -1.0, -1.0]);
         let labels = to_i64(all.labels().unwrap()).unwrap();
         assert_eq!(labels[..4], [0, 1, 2, 3]);
-        let counts: Vec<usize> = (0..10).map(|d| labels.iter().filter(|&&l| l == d).count()).collect();
+        let counts: Vec<usize> =
+            (0..10).map(|d| labels.iter().filter(|&&l| l == d).count()).collect();
         assert_eq!(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
     }
 }

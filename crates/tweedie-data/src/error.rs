@@ -51,7 +51,11 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn invalid(what: &'static str, found: impl std::fmt::Display, expected: impl Into<String>) -> Self {
+    pub(crate) fn invalid(
+        what: &'static str,
+        found: impl std::fmt::Display,
+        expected: impl Into<String>,
+    ) -> Self {
         Error::Invalid { what, found: found.to_string(), expected: expected.into() }
     }
 

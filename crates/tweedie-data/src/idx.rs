@@ -76,7 +76,12 @@ fn read(path: &Path, dims: usize) -> Result<(Vec<i64>, Vec<u8>)> {
     }
 }
 
-fn read_from(path: &Path, from: &mut dyn Read, dims: usize, total: Option<u64>) -> Result<(Vec<i64>, Vec<u8>)> {
+fn read_from(
+    path: &Path,
+    from: &mut dyn Read,
+    dims: usize,
+    total: Option<u64>,
+) -> Result<(Vec<i64>, Vec<u8>)> {
     let cut = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::UnexpectedEof => Error::broken(path, "the file is cut off"),
         std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => {
@@ -95,7 +100,8 @@ fn read_from(path: &Path, from: &mut dyn Read, dims: usize, total: Option<u64>) 
         return Err(Error::broken(path, problem));
     }
     let sizes: Vec<u32> = (0..dims).map(|_| word()).collect::<Result<_>>()?;
-    let bytes = sizes.iter().try_fold(1_u64, |n, &s| n.checked_mul(s.into())).filter(|&n| n <= LIMIT);
+    let bytes =
+        sizes.iter().try_fold(1_u64, |n, &s| n.checked_mul(s.into())).filter(|&n| n <= LIMIT);
     let Some(bytes) = bytes else {
         return Err(Error::broken(path, format!("sizes {sizes:?} are more than {LIMIT} bytes")));
     };

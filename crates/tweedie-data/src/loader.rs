@@ -77,7 +77,8 @@ impl Loader {
             return Err(Error::invalid("batch_size", 0, "at least 1"));
         }
         if config.drop_last && config.batch_size > dataset.count() {
-            let expected = format!("at most {}, the number of samples, with drop_last", dataset.count());
+            let expected =
+                format!("at most {}, the number of samples, with drop_last", dataset.count());
             return Err(Error::invalid("batch_size", config.batch_size, expected));
         }
         let maker = Maker { dataset, config, order: None };
@@ -210,7 +211,10 @@ mod stream {
 /// Fisher and Yates' shuffle of 0 … n − 1: a function of seed and epoch.
 fn permutation(n: usize, seed: u64, epoch: u64) -> Vec<i64> {
     let mut uniform = vec![0.0; n];
-    philox::uniforms(Key { seed, stream: stream::ORDER, sample: 0, draw: epoch as u32 }, &mut uniform);
+    philox::uniforms(
+        Key { seed, stream: stream::ORDER, sample: 0, draw: epoch as u32 },
+        &mut uniform,
+    );
     let mut order: Vec<i64> = (0..n as i64).collect();
     for i in (1..n).rev() {
         order.swap(i, ((i + 1) as f64 * uniform[i]) as usize);
@@ -277,7 +281,11 @@ mod tests {
     fn maps_are_the_same_in_every_batch_size() {
         let map: Map = Arc::new(|x, u| x[0] += u[0] as f32);
         let run = |batch_size: usize, prefetch| {
-            let config = LoaderConfig { prefetch, map: Some(map.clone()), ..LoaderConfig::new(batch_size, 3) };
+            let config = LoaderConfig {
+                prefetch,
+                map: Some(map.clone()),
+                ..LoaderConfig::new(batch_size, 3)
+            };
             take(&mut Loader::new(numbers(12), config).unwrap(), 24 / batch_size).concat()
         };
         assert_eq!(run(4, 0), run(12, 0));

@@ -41,7 +41,9 @@ const HEAD: u64 = 4096;
 /// npyz multiplies the sizes without a look: see first that their product is a number.
 fn check_sizes(path: &Path, head: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(head);
-    let Some(shape) = text.split("'shape'").nth(1).and_then(|s| s.split_once('(')?.1.split(')').next()) else {
+    let Some(shape) =
+        text.split("'shape'").nth(1).and_then(|s| s.split_once('(')?.1.split(')').next())
+    else {
         return Ok(()); // no header at all: npyz says so better
     };
     let sizes = shape.split(',').map(str::trim).filter(|s| !s.is_empty());
@@ -87,6 +89,11 @@ fn parse(path: &Path, reader: impl Read, bytes: u64) -> Result<Tensor> {
             let values: Vec<i64> = values.into_iter().map(i64::from).collect();
             tensor::from_i64(&values, &shape)?
         }
-        other => return Err(Error::broken(path, format!("type {other}, expected f4, f8, u1, i4 or i8"))),
+        other => {
+            return Err(Error::broken(
+                path,
+                format!("type {other}, expected f4, f8, u1, i4 or i8"),
+            ));
+        }
     })
 }

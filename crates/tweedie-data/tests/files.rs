@@ -1,4 +1,5 @@
 //! Files that are whole, and files that are not.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // as in any test
 
 use flate2::{Compression, write::GzEncoder};
 use std::fs;
@@ -126,7 +127,11 @@ fn broken_npy_files_are_explained() {
         ("text.npy", b"1,2,3\n4,5,6\n".to_vec(), "not a whole npy file"),
         ("cut.npy", npy_file("<f4", "(2,)", "False", &[0; 4]), "not a whole npy file"),
         ("huge.npy", npy_file("<f4", "(4000000000000,)", "False", &[]), "does not fit"),
-        ("overflow.npy", npy_file("<f4", "(9000000000000000000, 9000000000000000000)", "False", &[]), "npy file"),
+        (
+            "overflow.npy",
+            npy_file("<f4", "(9000000000000000000, 9000000000000000000)", "False", &[]),
+            "npy file",
+        ),
         ("fortran.npy", npy_file("<f4", "(1, 1)", "True", &[0; 4]), "ascontiguousarray"),
         ("complex.npy", npy_file("<c8", "(1,)", "False", &[0; 8]), "type c8"),
         ("object.npy", npy_file("|O", "(1,)", "False", &[0; 8]), "npy"),

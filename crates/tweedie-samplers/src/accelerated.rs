@@ -63,7 +63,10 @@ impl Sampler for Accelerated {
             // x'/alpha' = x0 + s_p·eps − push·(eps − eps_last)  with  eps = (x − alpha·x0)/sigma
             let push = if eps_last.is_some() { (gam - 1.0) * (s - s_p) } else { 0.0 };
             if gam != 1.0 {
-                run.combine(&mut spare, &[(1.0 / from.sigma, run.x()), (-from.alpha / from.sigma, &x0)])?;
+                run.combine(
+                    &mut spare,
+                    &[(1.0 / from.sigma, run.x()), (-from.alpha / from.sigma, &x0)],
+                )?;
             }
             let eps = (s_p - push) / from.sigma;
             let terms = [(to.alpha * (1.0 - eps * from.alpha), &x0)];

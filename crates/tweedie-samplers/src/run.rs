@@ -19,9 +19,18 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(denoiser: &'a dyn Denoiser, x: Tensor, grid: &'a Grid, noise: Noise) -> Result<Self> {
+    pub(crate) fn new(
+        denoiser: &'a dyn Denoiser,
+        x: Tensor,
+        grid: &'a Grid,
+        noise: Noise,
+    ) -> Result<Self> {
         if !matches!(x.kind(), Kind::Float | Kind::Double) {
-            return Err(Error::invalid("the kind of x", format!("{:?}", x.kind()), "Float or Double"));
+            return Err(Error::invalid(
+                "the kind of x",
+                format!("{:?}", x.kind()),
+                "Float or Double",
+            ));
         }
         if x.dim() == 0 {
             return Err(Error::shape("x", "[batch, …]", &x.size()));
@@ -64,7 +73,11 @@ impl<'a> Run<'a> {
     pub fn denoise_at(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
         let x0 = self.denoiser.denoise(x, level)?;
         if x0.size() != x.size() {
-            return Err(Error::shape("the denoiser's answer", format!("{:?}", x.size()), &x0.size()));
+            return Err(Error::shape(
+                "the denoiser's answer",
+                format!("{:?}", x.size()),
+                &x0.size(),
+            ));
         }
         Ok(x0)
     }
@@ -82,7 +95,11 @@ impl<'a> Run<'a> {
     }
 
     /// `out ← Σ cᵢ·tᵢ`, in `out`'s own memory where it may be used: a solver's scratch or history.
-    pub fn combine<'o>(&self, out: &'o mut Option<Tensor>, terms: &[(f64, &Tensor)]) -> Result<&'o Tensor> {
+    pub fn combine<'o>(
+        &self,
+        out: &'o mut Option<Tensor>,
+        terms: &[(f64, &Tensor)],
+    ) -> Result<&'o Tensor> {
         if fused::combine_into(out, terms)? {
             out.as_ref().ok_or_else(|| Error::invalid("terms", "empty", "at least one"))
         } else {

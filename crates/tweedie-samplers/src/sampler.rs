@@ -48,7 +48,13 @@ pub trait Sampler {
     }
 
     /// The state at the end of `grid`: `x0` where the grid ends without noise.
-    fn sample(&self, denoiser: &dyn Denoiser, x: Tensor, grid: &Grid, noise: Noise) -> Result<Tensor> {
+    fn sample(
+        &self,
+        denoiser: &dyn Denoiser,
+        x: Tensor,
+        grid: &Grid,
+        noise: Noise,
+    ) -> Result<Tensor> {
         let mut steps = self.steps(denoiser, x, grid, noise)?;
         while steps.advance()?.is_some() {}
         Ok(steps.run.into_x())

@@ -29,7 +29,12 @@ pub fn vjp(output: &Tensor, cotangent: &Tensor, inputs: &[&Tensor]) -> Result<Ve
     grads(output, Some(cotangent), inputs, false)
 }
 
-fn grads(output: &Tensor, cotangent: Option<&Tensor>, inputs: &[&Tensor], keep: bool) -> Result<Vec<Tensor>> {
+fn grads(
+    output: &Tensor,
+    cotangent: Option<&Tensor>,
+    inputs: &[&Tensor],
+    keep: bool,
+) -> Result<Vec<Tensor>> {
     if !output.requires_grad() {
         return Err(Error::Gradient("the output does not depend on anything that requires one"));
     }

@@ -12,25 +12,52 @@ unsafe extern "C" {
     pub(crate) fn tweedie_free(text: *mut c_char);
     pub(crate) fn tweedie_is_unique(t: Raw) -> bool;
     pub(crate) fn tweedie_combine(
-        out: Raw, c: *const f64, ts: *const Raw, n: c_int, finite: *mut bool,
+        out: Raw,
+        c: *const f64,
+        ts: *const Raw,
+        n: c_int,
+        finite: *mut bool,
     ) -> *mut c_char;
     pub(crate) fn tweedie_parallel_for(
-        n: i64, grain: i64, body: extern "C" fn(Raw, i64, i64), context: Raw,
+        n: i64,
+        grain: i64,
+        body: extern "C" fn(Raw, i64, i64),
+        context: Raw,
     ) -> *mut c_char;
     pub(crate) fn tweedie_generator_new(seed: u64, out: *mut Raw) -> *mut c_char;
     pub(crate) fn tweedie_generator_free(generator: Raw);
     pub(crate) fn tweedie_generator_fill(
-        generator: Raw, what: c_int, out: Raw, a: f64, b: f64,
+        generator: Raw,
+        what: c_int,
+        out: Raw,
+        a: f64,
+        b: f64,
     ) -> *mut c_char;
     pub(crate) fn tweedie_generator_state(generator: Raw, out: Raw, set: bool) -> *mut c_char;
     pub(crate) fn tweedie_adamw(
-        lists: *const *const Raw, n: c_int, lr: f64, beta1: f64, beta2: f64, weight_decay: f64, eps: f64,
+        lists: *const *const Raw,
+        n: c_int,
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        eps: f64,
     ) -> *mut c_char;
-    pub(crate) fn tweedie_lerp(to: *const Raw, from: *const Raw, n: c_int, weight: f64) -> *mut c_char;
+    pub(crate) fn tweedie_lerp(
+        to: *const Raw,
+        from: *const Raw,
+        n: c_int,
+        weight: f64,
+    ) -> *mut c_char;
     pub(crate) fn tweedie_grad_norm(ts: *const Raw, n: c_int, out: *mut f64) -> *mut c_char;
     pub(crate) fn tweedie_scale(ts: *const Raw, n: c_int, factor: f64) -> *mut c_char;
     pub(crate) fn tweedie_grads(
-        output: Raw, cotangent: Raw, inputs: *const Raw, n: c_int, keep_graph: bool, out: *const Raw,
+        output: Raw,
+        cotangent: Raw,
+        inputs: *const Raw,
+        n: c_int,
+        keep_graph: bool,
+        out: *const Raw,
     ) -> *mut c_char;
     pub(crate) fn tweedie_clear_grads(ts: *const Raw, n: c_int) -> *mut c_char;
     pub(crate) fn tweedie_flush_denormals(on: bool);

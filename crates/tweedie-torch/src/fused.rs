@@ -88,8 +88,11 @@ fn run(out: &Tensor, coefficients: &[f64], tensors: &[&Tensor]) -> Result<bool> 
     if !kernel {
         return with_aten(out, coefficients, tensors);
     }
-    let copies: Vec<Tensor> =
-        tensors.iter().filter(|t| !t.is_contiguous()).map(|t| t.f_contiguous()).collect::<Result<_, _>>()?;
+    let copies: Vec<Tensor> = tensors
+        .iter()
+        .filter(|t| !t.is_contiguous())
+        .map(|t| t.f_contiguous())
+        .collect::<Result<_, _>>()?;
     let mut copies = copies.iter();
     let mut pointers = [ffi::raw(out); MAX_TERMS];
     for (pointer, t) in pointers.iter_mut().zip(tensors) {
@@ -101,7 +104,13 @@ fn run(out: &Tensor, coefficients: &[f64], tensors: &[&Tensor]) -> Result<bool> 
     // (see `combine`), and the arrays are as long as said.
     ffi::check(unsafe {
         let n = tensors.len() as i32;
-        ffi::tweedie_combine(ffi::raw(out), coefficients.as_ptr(), pointers.as_ptr(), n, &mut finite)
+        ffi::tweedie_combine(
+            ffi::raw(out),
+            coefficients.as_ptr(),
+            pointers.as_ptr(),
+            n,
+            &mut finite,
+        )
     })?;
     Ok(finite)
 }
@@ -157,7 +166,10 @@ mod tests {
         let mut x = t(&[1.0, 2.0]);
         let alias = x.shallow_clone();
         combine(&mut x, 1.0, &[(1.0, &alias)]).unwrap();
-        assert_eq!((to_f32(&x).unwrap(), to_f32(&alias).unwrap()), (vec![2.0, 4.0], vec![1.0, 2.0]));
+        assert_eq!(
+            (to_f32(&x).unwrap(), to_f32(&alias).unwrap()),
+            (vec![2.0, 4.0], vec![1.0, 2.0])
+        );
     }
 
     #[test]
@@ -183,7 +195,8 @@ mod tests {
         let others: Vec<f32> = (0..100_003).map(|i| (i as f32 * 0.11).cos()).collect();
         let at = |from: usize, to: usize| {
             let mut x = t(&numbers[from..to]);
-            combine(&mut x, 0.123, &[(1.77, &t(&others[from..to])), (-0.3, &t(&others[from..to]))]).unwrap();
+            combine(&mut x, 0.123, &[(1.77, &t(&others[from..to])), (-0.3, &t(&others[from..to]))])
+                .unwrap();
             to_f32(&x).unwrap()
         };
         let whole = at(0, numbers.len());

@@ -52,7 +52,10 @@ impl AdamWConfig {
 
 impl AdamW {
     /// A fresh state for `params`.
-    pub fn new<'a>(params: impl IntoIterator<Item = &'a Tensor>, config: AdamWConfig) -> Result<Self> {
+    pub fn new<'a>(
+        params: impl IntoIterator<Item = &'a Tensor>,
+        config: AdamWConfig,
+    ) -> Result<Self> {
         config.check()?;
         let (mut moments, mut device) = (vec![], tch::Device::Cpu);
         for p in params {
@@ -66,7 +69,11 @@ impl AdamW {
     pub fn step(&mut self, params: &[&Tensor], grads: &[&Tensor], lr: f64) -> Result<()> {
         if params.len() != self.moments.len() || grads.len() != params.len() {
             let found = format!("{} and {}", params.len(), grads.len());
-            return Err(Error::invalid("the numbers of parameters and gradients", found, self.moments.len().to_string()));
+            return Err(Error::invalid(
+                "the numbers of parameters and gradients",
+                found,
+                self.moments.len().to_string(),
+            ));
         }
         if grads.iter().any(|g| !g.defined()) {
             return Err(Error::Gradient("a parameter has none"));
@@ -79,7 +86,7 @@ impl AdamW {
             ffi::raws(self.moments.iter().map(|m| &m.1)),
             ffi::raws(params.iter().map(|_| &self.step)),
         ];
-        let pointers = lists.each_ref().map(|l| l.as_ptr());
+        let pointers = lists.each_ref().map(Vec::as_ptr);
         // SAFETY: five lists of equally many live tensors.
         ffi::check(unsafe {
             let n = params.len() as i32;
@@ -103,11 +110,17 @@ impl AdamW {
 /// `shadow ← decay·shadow + (1 − decay)·params` for all at once.
 pub fn ema_update(shadow: &[&Tensor], params: &[&Tensor], decay: f64) -> Result<()> {
     if shadow.len() != params.len() {
-        return Err(Error::invalid("the number of averages", shadow.len(), params.len().to_string()));
+        return Err(Error::invalid(
+            "the number of averages",
+            shadow.len(),
+            params.len().to_string(),
+        ));
     }
     let (to, from) = (ffi::raws(shadow.iter().copied()), ffi::raws(params.iter().copied()));
     // SAFETY: two lists of equally many live tensors; libtorch checks their shapes.
-    ffi::check(unsafe { ffi::tweedie_lerp(to.as_ptr(), from.as_ptr(), to.len() as i32, 1.0 - decay) })
+    ffi::check(unsafe {
+        ffi::tweedie_lerp(to.as_ptr(), from.as_ptr(), to.len() as i32, 1.0 - decay)
+    })
 }
 
 /// The Euclidean norm of all tensors together.
@@ -159,8 +172,10 @@ mod tests {
             for i in 0..3 {
                 m[i] = 0.9 * m[i] + 0.1 * g[i];
                 v[i] = 0.999 * v[i] + 0.001 * g[i] * g[i];
-                let (m_hat, v_hat) = (m[i] / (1.0 - 0.9f64.powi(step)), v[i] / (1.0 - 0.999f64.powi(step)));
-                expected[i] = expected[i] * (1.0 - 0.01 * 0.1) - 0.01 * m_hat / (v_hat.sqrt() + 1e-8);
+                let (m_hat, v_hat) =
+                    (m[i] / (1.0 - 0.9f64.powi(step)), v[i] / (1.0 - 0.999f64.powi(step)));
+                expected[i] =
+                    expected[i] * (1.0 - 0.01 * 0.1) - 0.01 * m_hat / (v_hat.sqrt() + 1e-8);
             }
         }
         let found: Vec<f64> = params.iter().flat_map(|p| to_f64(p).unwrap()).collect();

@@ -140,7 +140,11 @@ impl Linear {
     /// Makes `weight` and, if wanted, `bias` at `scope`.
     pub fn new(scope: &mut Scope<'_>, inputs: i64, outputs: i64, bias: bool) -> Result<Self> {
         if inputs <= 0 || outputs <= 0 {
-            return Err(Error::invalid("a layer's width", format!("{inputs} to {outputs}"), "positive"));
+            return Err(Error::invalid(
+                "a layer's width",
+                format!("{inputs} to {outputs}"),
+                "positive",
+            ));
         }
         let bound = Init::Uniform(1.0 / (inputs as f64).sqrt());
         let weight = scope.tensor("weight", &[outputs, inputs], bound)?;

@@ -8,9 +8,9 @@ use tch::{Device, Kind, Tensor};
 /// The number of elements of a shape; refuses negative sizes and products that overflow.
 pub fn elements(shape: &[i64]) -> Result<usize> {
     let product = shape.iter().try_fold(1_usize, |n, &s| n.checked_mul(usize::try_from(s).ok()?));
-    product
-        .filter(|&n| n <= isize::MAX as usize)
-        .ok_or_else(|| Error::invalid("a shape", format!("{shape:?}"), "sizes of at least 0 that fit in memory"))
+    product.filter(|&n| n <= isize::MAX as usize).ok_or_else(|| {
+        Error::invalid("a shape", format!("{shape:?}"), "sizes of at least 0 that fit in memory")
+    })
 }
 
 /// Only for kinds whose Rust type is what libtorch's kind says: not for `half::bf16`.
@@ -47,7 +47,10 @@ pub fn from_u8(values: &[u8], shape: &[i64]) -> Result<Tensor> {
 pub fn from_bytes(bytes: &[u8], shape: &[i64], kind: Kind) -> Result<Tensor> {
     let expected = elements(shape)?.checked_mul(kind.elt_size_in_bytes());
     if expected != Some(bytes.len()) {
-        return Err(Error::Length { shape: shape.to_vec(), found: bytes.len() / kind.elt_size_in_bytes() });
+        return Err(Error::Length {
+            shape: shape.to_vec(),
+            found: bytes.len() / kind.elt_size_in_bytes(),
+        });
     }
     Ok(Tensor::f_from_data_size(bytes, shape, kind)?)
 }
@@ -121,9 +124,8 @@ pub fn fill_rows_f32(t: &mut Tensor, f: impl Fn(usize, &mut [f32]) + Sync) -> Re
     let rows = t.size().first().map_or(1, |&n| n as usize);
     let mut done = Ok(());
     fill_f32(t, |values| {
-        if rows > 0 {
-            done = parallel_rows(values, values.len() / rows, &f);
-        }
+        let each = values.len().checked_div(rows).unwrap_or(0);
+        done = parallel_rows(values, each, &f);
     })?;
     done
 }
@@ -137,7 +139,11 @@ struct Rows<'a, F> {
     f: &'a F,
 }
 
-fn parallel_rows<F: Fn(usize, &mut [f32]) + Sync>(values: &mut [f32], each: usize, f: &F) -> Result<()> {
+fn parallel_rows<F: Fn(usize, &mut [f32]) + Sync>(
+    values: &mut [f32],
+    each: usize,
+    f: &F,
+) -> Result<()> {
     extern "C" fn body<F: Fn(usize, &mut [f32]) + Sync>(context: ffi::Raw, from: i64, to: i64) {
         // SAFETY: the context below, which outlives the call, and of which every row is given out
         // to one thread only.
@@ -211,7 +217,10 @@ mod tests {
     fn rows_are_filled_once_each() {
         for shape in [[1, 5], [1000, 37], [0, 3], [3, 0]] {
             let mut t = Tensor::zeros(shape, tch::kind::FLOAT_CPU);
-            fill_rows_f32(&mut t, |row, values| values.iter_mut().for_each(|v| *v += row as f32 + 1.0)).unwrap();
+            fill_rows_f32(&mut t, |row, values| {
+                values.iter_mut().for_each(|v| *v += row as f32 + 1.0);
+            })
+            .unwrap();
             let each = shape[1] as usize;
             for (i, v) in to_f32(&t).unwrap().iter().enumerate() {
                 assert_eq!(*v, (i / each) as f32 + 1.0);

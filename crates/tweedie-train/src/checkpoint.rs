@@ -87,7 +87,8 @@ fn write(trainer: &Trainer, folder: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(Error::file(folder))?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
+            .map_err(Error::file(folder))?;
     }
     sync(folder)
 }
@@ -160,7 +161,8 @@ pub fn resume(trainer: &mut Trainer, checkpoint: &Path) -> Result<()> {
         let read = |name| weights::load(&checkpoint.join(name), KindPolicy::Keep, Device::Cpu);
         let names: Vec<&str> = parameters.named().map(|(name, _)| name).collect();
         let optimizer = parts.optimizer.state_dict(names.iter().copied());
-        let optimizer: Vec<(&str, &Tensor)> = optimizer.iter().map(|(n, t)| (n.as_str(), t)).collect();
+        let optimizer: Vec<(&str, &Tensor)> =
+            optimizer.iter().map(|(n, t)| (n.as_str(), t)).collect();
         parameters.load(&read(MODEL)?)?;
         weights::load_into(optimizer, &read(OPTIMIZER)?)?;
         if let Some(ema) = parts.ema {

@@ -32,7 +32,9 @@ pub enum Error {
         expected: &'static str,
     },
     /// The loss is no number any more. The parameters are those of the step before.
-    #[error("the loss is {loss} at step {step}: training stopped (a lower lr or clip_norm may help)")]
+    #[error(
+        "the loss is {loss} at step {step}: training stopped (a lower lr or clip_norm may help)"
+    )]
     NonFinite {
         /// The step that failed, counted from 1.
         step: u64,
@@ -69,7 +71,11 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn invalid(what: &'static str, found: impl std::fmt::Display, expected: &'static str) -> Self {
+    pub(crate) fn invalid(
+        what: &'static str,
+        found: impl std::fmt::Display,
+        expected: &'static str,
+    ) -> Self {
         Error::Invalid { what, found: found.to_string(), expected }
     }
 

@@ -80,7 +80,9 @@ impl RunDir {
         let path = metrics_path(&self.path);
         let kept = read_metrics(&self.path)?.into_iter().filter(|m| m.step <= step);
         let lines: Vec<String> = kept.filter_map(|m| serde_json::to_string(&m).ok()).collect();
-        weights::atomically(&path, |file| lines.iter().try_for_each(|line| writeln!(file, "{line}")))?;
+        weights::atomically(&path, |file| {
+            lines.iter().try_for_each(|line| writeln!(file, "{line}"))
+        })?;
         self.metrics = OpenOptions::new().append(true).open(&path).map_err(Error::file(&path))?;
         Ok(())
     }

@@ -55,7 +55,9 @@ impl Config {
             return Err(Error::invalid("ema_decay", self.ema_decay, "a number in [0, 1)"));
         }
         match self.clip_norm {
-            Some(norm) if !(norm > 0.0) => Err(Error::invalid("clip_norm", norm, "a positive number")),
+            Some(norm) if norm.is_nan() || norm <= 0.0 => {
+                Err(Error::invalid("clip_norm", norm, "a positive number"))
+            }
             _ => Ok(()),
         }
     }
@@ -184,13 +186,16 @@ impl Trainer {
         let (mut loss, mut samples) = (0.0, 0);
         let mut sum: Option<Vec<Tensor>> = None;
         for part in 0..parts {
-            let draw = Draw { seed: self.config.seed, index: self.step * parts as u64 + part as u64 };
+            let draw =
+                Draw { seed: self.config.seed, index: self.step * parts as u64 + part as u64 };
             let (part_loss, gradients, n) = self.one_batch(draw)?;
             loss += part_loss / parts as f64;
             samples += n;
             sum = Some(match sum {
                 None => gradients,
-                Some(sum) => sum.into_iter().zip(&gradients).map(|(mut s, g)| s.g_add_(g)).collect(),
+                Some(sum) => {
+                    sum.into_iter().zip(&gradients).map(|(mut s, g)| s.g_add_(g)).collect()
+                }
             });
         }
         let sum = sum.unwrap_or_default();
@@ -203,16 +208,26 @@ impl Trainer {
     fn one_batch(&mut self, draw: Draw) -> Result<(f64, Vec<Tensor>, usize)> {
         let batch = match self.loader.next() {
             Some(batch) => batch?,
-            None => return Err(Error::invalid("the loader", "at its end", "one that goes round and round")),
+            None => {
+                return Err(Error::invalid(
+                    "the loader",
+                    "at its end",
+                    "one that goes round and round",
+                ));
+            }
         };
         let network = &self.model.network;
         let device = network.parameters().device();
         let example = self.objective.example(&batch.x.to_device(device), draw)?;
         let cond = batch.labels.map(|labels| Cond::labels(labels.to_device(device)));
         let mut rng = Generator::new(draw.labels_seed())?;
-        let result = network.gradients(&example.input, &example.noise, cond.as_ref(), &mut rng, &mut |out| {
-            Ok(example.loss(out))
-        })?;
+        let result = network.gradients(
+            &example.input,
+            &example.noise,
+            cond.as_ref(),
+            &mut rng,
+            &mut |out| Ok(example.loss(out)),
+        )?;
         let loss = f64::try_from(&result.loss).map_err(tweedie_torch::Error::from)?;
         Ok((loss, result.gradients, batch.x.size()[0] as usize))
     }

@@ -1,4 +1,5 @@
 //! Training against smalldiffusion's numbers, and against itself after a cut.
+#![allow(clippy::unwrap_used)] // as in any test
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +17,9 @@ use tweedie_train::{
 
 fn spec(classes: bool) -> ModelSpec {
     let text = match classes {
-        true => r#"{"type": "conditional-mlp", "dim": 2, "hidden_dims": [16, 32, 16], "num_classes": 8}"#,
+        true => {
+            r#"{"type": "conditional-mlp", "dim": 2, "hidden_dims": [16, 32, 16], "num_classes": 8}"#
+        }
         false => r#"{"type": "time-input-mlp", "dim": 2, "hidden_dims": [16, 32, 16]}"#,
     };
     serde_json::from_str(text).unwrap()
@@ -134,7 +137,8 @@ fn another_seed_or_model_cannot_go_on() {
     let mut first = trainer(config(10));
     run(&mut first, 1);
     let saved = checkpoint::save(&first, folder.path()).unwrap();
-    let error = checkpoint::resume(&mut trainer(Config { seed: 6, ..config(10) }), &saved).unwrap_err();
+    let error =
+        checkpoint::resume(&mut trainer(Config { seed: 6, ..config(10) }), &saved).unwrap_err();
     assert!(error.to_string().contains("the seed is 6"), "{error}");
     let points = toy::by_name("swissroll", 60, 0).unwrap().dataset().unwrap();
     let loader = Loader::new(points, LoaderConfig::new(7, 3)).unwrap();
@@ -175,7 +179,8 @@ fn settings_that_make_no_sense_are_refused() {
 /// order of operations: 1e-5 of the largest.
 #[test]
 fn losses_and_gradients_are_smalldiffusions() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tweedie-models/tests/golden/mlp.safetensors");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tweedie-models/tests/golden/mlp.safetensors");
     let golden = weights::load(&path, KindPolicy::Keep, Device::Cpu).unwrap();
     let with = |prediction, scaling| Parametrization { prediction, scaling, ..Default::default() };
     let cases = [
@@ -188,7 +193,8 @@ fn losses_and_gradients_are_smalldiffusions() {
     ];
     for (name, parametrization) in cases {
         let flow = name == "flow";
-        let sigmas = Vec::<f32>::try_from(&golden[if flow { "loss.t" } else { "loss.sigma" }]).unwrap();
+        let sigmas =
+            Vec::<f32>::try_from(&golden[if flow { "loss.t" } else { "loss.sigma" }]).unwrap();
         let level = if flow { NoiseLevel::flow } else { NoiseLevel::ve };
         let levels: Vec<NoiseLevel> = sigmas.iter().map(|&s| level(s.into())).collect();
         let network = initial(&golden);
@@ -197,7 +203,9 @@ fn losses_and_gradients_are_smalldiffusions() {
             objective.example_at(&golden["loss.x0"], &levels, &golden["loss.noise"]).unwrap();
         let mut rng = Generator::new(0).unwrap();
         let found = network
-            .gradients(&example.input, &example.noise, None, &mut rng, &mut |out| Ok(example.loss(out)))
+            .gradients(&example.input, &example.noise, None, &mut rng, &mut |out| {
+                Ok(example.loss(out))
+            })
             .unwrap();
         close(&found.loss, &golden[&format!("loss.{name}.loss")].squeeze(), name);
         for ((parameter, _), gradient) in network.parameters().named().zip(&found.gradients) {

@@ -13,9 +13,11 @@ use tweedie_torch::tensor;
 /// Answers have single precision; what comes in another kind goes out in it.
 #[derive(Debug)]
 pub struct DataSet {
-    /// `[n, dim]`
+    /// The mean of the points, `[dim]`.
+    mean: Tensor,
+    /// The points without their mean, `[n, dim]`: the shorter, the less rounding.
     points: Tensor,
-    /// `‖d‖²/2`, `[n]`
+    /// `‖d‖²/2` of these, `[n]`
     half_norms: Tensor,
     /// The points once more in the kind that finds the near ones fastest.
     screen: Tensor,
@@ -29,6 +31,8 @@ pub struct DataSet {
 const TILE: i64 = 1024;
 /// Queries at a time.
 const QUERIES: i64 = 256;
+/// Up to so many points are weighed in double precision.
+const FEW: i64 = 512;
 /// All points whose logit is further below the best than `ln(n)` plus this weigh, together, less
 /// than the last bit of the sum.
 const MARGIN: f64 = 18.0;
@@ -43,11 +47,13 @@ impl DataSet {
         if !tensor::all_finite(points)? {
             return Err(Error::invalid("points", "not finite somewhere", "finite numbers"));
         }
-        let points = points.detach().flatten(1, -1).to_kind(Kind::Float).contiguous();
+        let points = points.detach().flatten(1, -1).to_kind(Kind::Float);
+        let mean = points.mean_dim([0].as_slice(), false, None::<Kind>);
+        let points = points - &mean;
         let half_norms = points.square().sum_dim_intlist(1, false, None::<Kind>) * 0.5;
         let radius = (2.0 * half_norms.max().double_value(&[])).sqrt();
         let screen = points.to_kind(screening_kind(points.device()));
-        Ok(DataSet { points, half_norms, screen, radius, shape: size[1..].to_vec() })
+        Ok(DataSet { mean, points, half_norms, screen, radius, shape: size[1..].to_vec() })
     }
 
     /// The number of points.
@@ -55,22 +61,26 @@ impl DataSet {
         self.points.size()[0]
     }
 
-    /// The posterior means for queries `x`, `[b, dim]`.
+    /// The posterior means for queries `x`, `[b, dim]`; like the points without their mean.
     fn posterior_mean(&self, x: &Tensor, level: NoiseLevel) -> Tensor {
-        // Both factors and the product are rounded, and with them 2⁻⁸ or 2⁻²⁰ of it is unsure.
-        let coarse = if self.screen.kind() == Kind::BFloat16 { 2f64.powi(-8) } else { 2f64.powi(-20) };
+        let single = 2f64.powi(-20);
+        let coarse = if self.screen.kind() == Kind::BFloat16 { 2f64.powi(-8) } else { single };
         let Some(rows) = self.near(x, level, &self.screen, &self.half_norms, coarse) else {
             return self.streamed_mean(x, level);
         };
-        let (points, half_norms) = (self.points.index_select(0, &rows), self.half_norms.index_select(0, &rows));
-        match self.near(x, level, &points, &half_norms, 2f64.powi(-20)) {
+        let points = self.points.index_select(0, &rows);
+        if rows.size()[0] <= FEW {
+            return few_mean(x, &points, level);
+        }
+        let half_norms = self.half_norms.index_select(0, &rows);
+        match self.near(x, level, &points, &half_norms, single) {
             Some(rows) => few_mean(x, &points.index_select(0, &rows), level),
             None => few_mean(x, &points, level),
         }
     }
 
     /// The rows of `points` that may count for any of the queries; `None` if they are many.
-    /// A score is off by at most `unit` of the product of both norms.
+    /// Rounding both factors and their product takes 3/2 of `unit` of the product of the norms.
     fn near(
         &self,
         x: &Tensor,
@@ -82,9 +92,10 @@ impl DataSet {
         let alpha = level.alpha;
         let margin = ((self.count() as f64).ln() + MARGIN) * level.sigma.powi(2);
         let norms = x.square().sum_dim_intlist(1, true, None::<Kind>).sqrt_();
-        let slack = norms * (4.0 * unit * alpha * self.radius) + margin;
+        let slack = norms * (3.1 * unit * alpha * self.radius) + margin;
         let scaled = (x * alpha).to_kind(points.kind());
-        let near = |score: &Tensor, best: &Tensor| score.ge_tensor(&(best - &slack)).any_dim(0, false);
+        let near =
+            |score: &Tensor, best: &Tensor| score.ge_tensor(&(best - &slack)).any_dim(0, false);
         let mut scores = vec![];
         for (points, half_norms) in points.split(TILE, 0).iter().zip(half_norms.split(TILE, 0)) {
             let score = score(&scaled, points, &half_norms, alpha);
@@ -101,7 +112,6 @@ impl DataSet {
         let best = Tensor::cat(&tops, 1).amax([1], true);
         let kept: Vec<_> = scores.iter().map(|s| near(s, &best)).collect();
         let rows = Tensor::cat(&kept, 0).nonzero().squeeze_dim(1);
-        if std::env::var_os("DBG").is_some() { eprintln!("near {} of {}", rows.size()[0], points.size()[0]); }
         (rows.size()[0] * 4 < points.size()[0]).then_some(rows)
     }
 
@@ -110,8 +120,11 @@ impl DataSet {
         let scaled = x * level.alpha;
         let precision = level.sigma.powi(-2);
         let column = |value: f64| Tensor::full([x.size()[0], 1], value, (Kind::Float, x.device()));
-        let (mut best, mut total, mut sum) = (column(f64::NEG_INFINITY), column(0.0), x.zeros_like());
-        for (points, half_norms) in self.points.split(TILE, 0).iter().zip(self.half_norms.split(TILE, 0)) {
+        let (mut best, mut total, mut sum) =
+            (column(f64::NEG_INFINITY), column(0.0), x.zeros_like());
+        for (points, half_norms) in
+            self.points.split(TILE, 0).iter().zip(self.half_norms.split(TILE, 0))
+        {
             let mut weights = score(&scaled, points, &half_norms, level.alpha);
             let top = (weights.amax([1], true) * precision).maximum(&best);
             let shrink = (&best - &top).exp_();
@@ -127,16 +140,17 @@ impl DataSet {
 /// `alpha·x·d − alpha²‖d‖²/2` for a tile of points: `−‖x − alpha·d‖²/2` up to a term of `x` alone,
 /// `[b, tile]`. `scaled` is `alpha·x`.
 fn score(scaled: &Tensor, points: &Tensor, half_norms: &Tensor, alpha: f64) -> Tensor {
-    scaled.matmul(&points.tr()).to_kind(Kind::Float) - half_norms * alpha.powi(2)
+    scaled.matmul(&points.tr()).to_kind(half_norms.kind()) - half_norms * alpha.powi(2)
 }
 
-/// The mean over few points, `[k, dim]`, in double precision: at low noise the logits are
-/// differences of large numbers times a large one.
+/// The mean over some points, `[k, dim]`; in double precision if they are few: at low noise the
+/// logits are differences of large numbers times a large one.
 fn few_mean(x: &Tensor, points: &Tensor, level: NoiseLevel) -> Tensor {
-    let exact = points.to_kind(Kind::Double) * level.alpha;
-    let x = x.to_kind(Kind::Double);
+    let kind = if points.size()[0] <= FEW { Kind::Double } else { Kind::Float };
+    let exact = points.to_kind(kind);
     let half_norms = exact.square().sum_dim_intlist(1, false, None::<Kind>) * 0.5;
-    let logits = (x.matmul(&exact.tr()) - half_norms) * level.sigma.powi(-2);
+    let scaled = x.to_kind(kind) * level.alpha;
+    let logits = score(&scaled, &exact, &half_norms, level.alpha) * level.sigma.powi(-2);
     logits.softmax(1, None::<Kind>).to_kind(Kind::Float).matmul(points)
 }
 
@@ -154,10 +168,10 @@ impl Denoiser for DataSet {
             return Err(Error::shape("x", format!("[batch, {:?}]", self.shape), &size));
         }
         let _guard = tch::no_grad_guard();
-        let flat = x.flatten(1, -1).to_kind(Kind::Float);
+        let flat = x.flatten(1, -1).to_kind(Kind::Float) - &self.mean * level.alpha;
         let means: Vec<_> =
             flat.split(QUERIES, 0).iter().map(|x| self.posterior_mean(x, level)).collect();
-        Ok(Tensor::cat(&means, 0).reshape(&size).to_kind(x.kind()))
+        Ok((Tensor::cat(&means, 0) + &self.mean).reshape(&size).to_kind(x.kind()))
     }
 }
 
@@ -182,7 +196,8 @@ mod tests {
         for sigma in [0.01, 0.05, 0.3, 1.0, 5.0, 20.0] {
             for level in [NoiseLevel::ve(sigma), NoiseLevel::vp(sigma)] {
                 let x = points.narrow(0, 0, 7) * level.alpha + &eps * level.sigma;
-                let error = (set.denoise(&x, level).unwrap() - brute_force(&points, &x, level)).abs().max();
+                let error =
+                    (set.denoise(&x, level).unwrap() - brute_force(&points, &x, level)).abs().max();
                 // Single precision of the score, 1e-6, over sigma², times the spread of the data.
                 assert!(error.double_value(&[]) < 2e-5, "{} at {level:?}", error.double_value(&[]));
             }

@@ -22,7 +22,11 @@ impl GaussianMixture {
         let n = weights.len();
         if n == 0 || means.len() != n || stds.len() != n {
             let found = format!("{n}, {}, {}", means.len(), stds.len());
-            return Err(Error::invalid("the numbers of weights, means, stds", found, "equal, positive"));
+            return Err(Error::invalid(
+                "the numbers of weights, means, stds",
+                found,
+                "equal, positive",
+            ));
         }
         let dim = means[0].len();
         if dim == 0 || means.iter().any(|m| m.len() != dim) {
@@ -67,9 +71,8 @@ impl Denoiser for GaussianMixture {
         let means = self.means.to_device(x.device()).to_kind(x.kind());
         let away = x.unsqueeze(1) - (&means * alpha).unsqueeze(0); // [batch, component, dim]
         let precision = self.per_component(x, |i| -0.5 / variance(i))?;
-        let log_norm = self.per_component(x, |i| {
-            self.log_weights[i] - 0.5 * dim as f64 * variance(i).ln()
-        })?;
+        let log_norm =
+            self.per_component(x, |i| self.log_weights[i] - 0.5 * dim as f64 * variance(i).ln())?;
         let logits = away.square().sum_dim_intlist(-1, false, None::<Kind>) * precision + log_norm;
         let responsibility = logits.softmax(-1, None::<Kind>).unsqueeze(-1);
         let shrink = self.per_component(x, |i| alpha * self.stds[i].powi(2) / variance(i))?;

@@ -85,8 +85,14 @@ impl Noise {
     }
 
     /// The noise of a step in the shape of `like`, written into `buffer` where that is free.
-    pub fn step<'b>(&mut self, step: usize, like: &Tensor, buffer: &'b mut Option<Tensor>) -> Result<&'b Tensor> {
-        let fits = |b: &Tensor| b.size() == like.size() && b.kind() == like.kind() && tensor::is_unique(b);
+    pub fn step<'b>(
+        &mut self,
+        step: usize,
+        like: &Tensor,
+        buffer: &'b mut Option<Tensor>,
+    ) -> Result<&'b Tensor> {
+        let fits =
+            |b: &Tensor| b.size() == like.size() && b.kind() == like.kind() && tensor::is_unique(b);
         let mut out = match buffer.take() {
             Some(b) if fits(&b) => b,
             _ => {
@@ -103,7 +109,12 @@ impl Noise {
         match &mut self.source {
             Source::Seeded(seed) => {
                 let (seed, first) = (*seed, self.first);
-                fill(out, |i| Key { seed, stream: stream::SAMPLING, sample: first + i as u32, draw })
+                fill(out, |i| Key {
+                    seed,
+                    stream: stream::SAMPLING,
+                    sample: first + i as u32,
+                    draw,
+                })
             }
             Source::PerSample(seeds) => {
                 let seeds = seeds.get(self.first as usize..).unwrap_or_default();
@@ -120,7 +131,11 @@ impl Noise {
             Source::Replay { tensors, drawn } => {
                 let next = tensors.pop_front().ok_or(Error::NoiseExhausted(*drawn))?;
                 if next.size() != out.size() {
-                    return Err(Error::shape("replayed noise", format!("{:?}", out.size()), &next.size()));
+                    return Err(Error::shape(
+                        "replayed noise",
+                        format!("{:?}", out.size()),
+                        &next.size(),
+                    ));
                 }
                 *drawn += 1;
                 *out = next.to_device(out.device()).to_kind(out.kind());

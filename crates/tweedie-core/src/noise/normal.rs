@@ -57,8 +57,14 @@ fn ln_unit(word: u32) -> f32 {
     let m = f32::from_bits((bits & 0x007F_FFFF) + 0x3F35_04F3) - 1.0;
     let mut p = 7.037_683_6e-2;
     for c in [
-        -1.151_461e-1, 1.167_699_9e-1, -1.242_014_1e-1, 1.424_932_3e-1, -1.666_805_8e-1,
-        2.000_071_5e-1, -2.499_999_4e-1, 3.333_333e-1,
+        -1.151_461e-1,
+        1.167_699_9e-1,
+        -1.242_014_1e-1,
+        1.424_932_3e-1,
+        -1.666_805_8e-1,
+        2.000_071_5e-1,
+        -2.499_999_4e-1,
+        3.333_333e-1,
     ] {
         p = p * m + c;
     }
@@ -74,8 +80,8 @@ fn sin_cos_turn(word: i32) -> (f32, f32) {
     let rest = word.wrapping_sub(quarter << 30) as f32 * (std::f32::consts::TAU / 4_294_967_296.0);
     let r2 = rest * rest;
     let sin = rest + rest * r2 * ((-1.951_529_6e-4 * r2 + 8.332_161e-3) * r2 - 1.666_665_5e-1);
-    let cos = 1.0 - 0.5 * r2
-        + r2 * r2 * ((2.443_315_7e-5 * r2 - 1.388_731_6e-3) * r2 + 4.166_664_6e-2);
+    let cos =
+        1.0 - 0.5 * r2 + r2 * r2 * ((2.443_315_7e-5 * r2 - 1.388_731_6e-3) * r2 + 4.166_664_6e-2);
     let odd = quarter & 1 == 1;
     let (s, c) = if odd { (cos, sin) } else { (sin, cos) };
     let sign = |negative: bool| if negative { -1.0 } else { 1.0 };
@@ -112,7 +118,9 @@ mod tests {
         assert!(moment(3).abs() < 1.6e-2 && (moment(4) - 3.0).abs() < 4e-2);
         z.sort_by(f32::total_cmp);
         // Quantiles of the standard normal: Φ(−2) = 0.02275, Φ(−1) = 0.158655, Φ(1), Φ(3).
-        for (at, cdf) in [(-2.0, 0.022_750), (-1.0, 0.158_655), (0.0, 0.5), (1.0, 0.841_345), (3.0, 0.998_650)] {
+        for (at, cdf) in
+            [(-2.0, 0.022_750), (-1.0, 0.158_655), (0.0, 0.5), (1.0, 0.841_345), (3.0, 0.998_650)]
+        {
             let below = z.partition_point(|&v| v < at) as f64 / n;
             assert!((below - cdf).abs() < 2e-3, "{below} below {at}");
         }

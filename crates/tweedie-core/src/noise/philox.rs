@@ -34,13 +34,14 @@ pub(super) fn blocks(key: Key, first: u32) -> Blocks {
 #[inline(always)]
 fn rounds(mut c: Blocks, mut k: [u32; 2]) -> Blocks {
     for _ in 0..10 {
-        for lane in 0..LANES {
-            let p0 = 0xD251_1F53_u64 * u64::from(c[0][lane]);
-            let p1 = 0xCD9E_8D57_u64 * u64::from(c[2][lane]);
-            c[0][lane] = (p1 >> 32) as u32 ^ c[1][lane] ^ k[0];
-            c[2][lane] = (p0 >> 32) as u32 ^ c[3][lane] ^ k[1];
-            c[1][lane] = p1 as u32;
-            c[3][lane] = p0 as u32;
+        let [c0, c1, c2, c3] = &mut c;
+        for (((c0, c1), c2), c3) in c0.iter_mut().zip(c1).zip(c2).zip(c3) {
+            let p0 = 0xD251_1F53_u64 * u64::from(*c0);
+            let p1 = 0xCD9E_8D57_u64 * u64::from(*c2);
+            *c0 = (p1 >> 32) as u32 ^ *c1 ^ k[0];
+            *c2 = (p0 >> 32) as u32 ^ *c3 ^ k[1];
+            *c1 = p1 as u32;
+            *c3 = p0 as u32;
         }
         k = [k[0].wrapping_add(0x9E37_79B9), k[1].wrapping_add(0xBB67_AE85)];
     }

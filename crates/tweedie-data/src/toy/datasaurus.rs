@@ -6,8 +6,19 @@ use std::path::Path;
 
 /// The names of the thirteen.
 pub const DATASAURUS: [&str; 13] = [
-    "dino", "away", "h_lines", "v_lines", "x_shape", "star", "high_lines", "dots", "circle",
-    "bullseye", "slant_up", "slant_down", "wide_lines",
+    "dino",
+    "away",
+    "h_lines",
+    "v_lines",
+    "x_shape",
+    "star",
+    "high_lines",
+    "dots",
+    "circle",
+    "bullseye",
+    "slant_up",
+    "slant_down",
+    "wide_lines",
 ];
 
 const FILE: &[u8] = include_bytes!("../../assets/datasaurus.csv.gz");
@@ -46,7 +57,9 @@ mod tests {
             let sd = |i: usize, m: f64| (mean(&|p| (p[i] - m).powi(2)) * 142.0 / 141.0).sqrt();
             let (sx, sy) = (sd(0, x), sd(1, y));
             let r = mean(&|p| (p[0] - x) * (p[1] - y)) * 142.0 / 141.0 / (sx * sy);
-            for (found, expected) in [x, y, sx, sy, r].iter().zip([54.26, 47.83, 16.77, 26.94, -0.065]) {
+            for (found, expected) in
+                [x, y, sx, sy, r].iter().zip([54.26, 47.83, 16.77, 26.94, -0.065])
+            {
                 assert!((found - expected).abs() < 0.02, "{name}: {found} for {expected}");
             }
         }

@@ -27,7 +27,8 @@ fn deterministic_samplers_have_their_order() {
     let exact = solve(&Heun::default(), 8192, NoiseLevel::ve);
     let frames: [Box<dyn Sampler>; 1] = [Box::new(Heun { frame: Frame::Flow })];
     let named = all().into_iter().filter(|(info, _)| !info.stochastic);
-    let samplers = named.map(|(i, s)| (i.name, i.order, s)).chain(frames.map(|s| ("flow heun", 2, s)));
+    let samplers =
+        named.map(|(i, s)| (i.name, i.order, s)).chain(frames.map(|s| ("flow heun", 2, s)));
     for (name, order, sampler) in samplers {
         for path in [NoiseLevel::ve, NoiseLevel::vp, |s: f64| NoiseLevel::flow(s / (1.0 + s))] {
             let error = |steps| max_difference(&solve(sampler.as_ref(), steps, path), &exact);
@@ -45,7 +46,8 @@ fn deterministic_samplers_have_their_order() {
 fn samples_have_the_right_distribution() {
     let n = 20_000;
     for (info, sampler) in all() {
-        let mut levels: Vec<f64> = grid(60, NoiseLevel::ve).levels().iter().map(|l| l.sigma).collect();
+        let mut levels: Vec<f64> =
+            grid(60, NoiseLevel::ve).levels().iter().map(|l| l.sigma).collect();
         levels.push(0.0);
         let grid = Grid::from_sigmas(&levels).unwrap();
         let x = unit_noise(n) * 20.0;

@@ -31,7 +31,8 @@ fn tensors(value: &Value) -> Vec<Vec<Vec<f64>>> {
 /// reach 160, so 1e-10 is some ten thousand roundings.
 #[test]
 fn trajectories_agree() {
-    let cases: Vec<Value> = serde_json::from_str(include_str!("../golden/trajectories.json")).unwrap();
+    let cases: Vec<Value> =
+        serde_json::from_str(include_str!("../golden/trajectories.json")).unwrap();
     assert_eq!(cases.len(), 7);
     for case in &cases {
         let sigmas: Vec<f64> = serde_json::from_value(case["sigmas"].clone()).unwrap();
@@ -55,10 +56,13 @@ fn trajectories_agree() {
 /// The same trajectories on the variance-preserving path: the state is smaller by √(1 + sigma²).
 #[test]
 fn trajectories_do_not_depend_on_the_path() {
-    let cases: Vec<Value> = serde_json::from_str(include_str!("../golden/trajectories.json")).unwrap();
+    let cases: Vec<Value> =
+        serde_json::from_str(include_str!("../golden/trajectories.json")).unwrap();
     for case in &cases {
         let sigmas: Vec<f64> = serde_json::from_value(case["sigmas"].clone()).unwrap();
-        for to_path in [tweedie_core::NoiseLevel::vp, |s| tweedie_core::NoiseLevel::flow(s / (1.0 + s))] {
+        for to_path in
+            [tweedie_core::NoiseLevel::vp, |s| tweedie_core::NoiseLevel::flow(s / (1.0 + s))]
+        {
             let grid = Grid::from_levels(sigmas.iter().map(|&s| to_path(s)).collect()).unwrap();
             let noise = Noise::replay(tensors(&case["noise"]).iter().map(|z| rows(z)));
             let x = rows(&serde_json::from_value::<Vec<Vec<f64>>>(case["x"].clone()).unwrap());

@@ -28,8 +28,8 @@ fn calls_are_as_documented_for_1_to_50_steps() {
                 assert_eq!(taken, steps);
                 assert_eq!(counted.calls(), sampler.evaluations(&grid), "{} {steps}", info.name);
                 let second_order = info.evaluations == 2 && !clean;
-                let expected = steps * info.evaluations as usize
-                    - usize::from(info.evaluations == 2 && clean);
+                let expected =
+                    steps * info.evaluations as usize - usize::from(info.evaluations == 2 && clean);
                 assert_eq!(counted.calls(), expected, "{} {steps} {second_order}", info.name);
             }
         }
@@ -54,7 +54,8 @@ fn samples_do_not_depend_on_their_batch() {
         let whole = run(0, 17);
         for k in [0, 5, 16] {
             let (alone, within) = (run(k, 1), whole.narrow(0, k.into(), 1));
-            let bits = |t: &Tensor| tensor::to_f32(t).unwrap().iter().map(|v| v.to_bits()).collect();
+            let bits =
+                |t: &Tensor| tensor::to_f32(t).unwrap().iter().map(|v| v.to_bits()).collect();
             let (alone, within): (Vec<u32>, Vec<u32>) = (bits(&alone), bits(&within));
             assert!(alone == within, "{}: sample {k}", info.name);
         }
@@ -69,7 +70,9 @@ fn held_steps_never_change() {
         let before = start.copy();
         let grid = grid(6, true);
         let mut held = vec![];
-        for step in sampler.steps(&mixture(), start.shallow_clone(), &grid, Noise::seeded(0)).unwrap() {
+        for step in
+            sampler.steps(&mixture(), start.shallow_clone(), &grid, Noise::seeded(0)).unwrap()
+        {
             let step = step.unwrap();
             held.push((step.x.copy(), step.x0.copy(), step));
         }
@@ -98,7 +101,8 @@ fn a_denoiser_that_breaks_is_named_with_step_and_level() {
             Ok(if l.sigma < 6.0 { x.full_like(f64::NAN) } else { x * 0.5 })
         };
         let grid = grid(5, true);
-        let mut steps = sampler.steps(&broken, unit_noise(2) * 10.0, &grid, Noise::seeded(0)).unwrap();
+        let mut steps =
+            sampler.steps(&broken, unit_noise(2) * 10.0, &grid, Noise::seeded(0)).unwrap();
         let error = steps.find_map(Result::err).unwrap();
         assert!(matches!(error, Error::NonFinite { .. }), "{}: {error}", info.name);
         assert!(steps.next().is_none(), "after an error there are no more steps");

@@ -46,12 +46,20 @@ impl fmt::Display for Mismatch {
                 return Ok(());
             }
             let more = if names.len() > SHOWN { ", …" } else { "" };
-            write!(f, " {} {what} ({}{more});", names.len(), names[..names.len().min(SHOWN)].join(", "))
+            write!(
+                f,
+                " {} {what} ({}{more});",
+                names.len(),
+                names[..names.len().min(SHOWN)].join(", ")
+            )
         };
         list("missing", self.missing.clone())?;
         list("unexpected", self.unexpected.clone())?;
         let shapes = self.misshapen.iter();
-        list("of another shape", shapes.map(|(n, e, s)| format!("{n} is {s:?}, expected {e:?}")).collect())
+        list(
+            "of another shape",
+            shapes.map(|(n, e, s)| format!("{n} is {s:?}, expected {e:?}")).collect(),
+        )
     }
 }
 
@@ -99,7 +107,13 @@ const KINDS: [(Kind, Dtype); 9] = [
 
 fn to_dtype(kind: Kind) -> Result<Dtype> {
     let found = KINDS.iter().find(|(k, _)| *k == kind).map(|(_, d)| *d);
-    found.ok_or_else(|| Error::invalid("the kind of a tensor to save", format!("{kind:?}"), "one that safetensors has"))
+    found.ok_or_else(|| {
+        Error::invalid(
+            "the kind of a tensor to save",
+            format!("{kind:?}"),
+            "one that safetensors has",
+        )
+    })
 }
 
 fn to_kind(dtype: Dtype) -> Option<Kind> {

@@ -66,7 +66,10 @@ pub fn load(path: &Path, policy: KindPolicy, device: Device) -> Result<StateDict
     let mut dict = StateDict::new();
     for (name, view) in file.iter() {
         let kind = to_kind(view.dtype()).ok_or_else(|| {
-            broken(path, format!("tensor {name} has kind {:?}, which is not supported", view.dtype()))
+            broken(
+                path,
+                format!("tensor {name} has kind {:?}, which is not supported", view.dtype()),
+            )
         })?;
         let shape: Vec<i64> = view.shape().iter().map(|&s| s as i64).collect();
         let t = tensor::from_bytes(view.data(), &shape, kind)?;
@@ -99,7 +102,8 @@ fn map(path: &Path) -> Result<Mmap> {
 
 fn parse<'m>(path: &Path, bytes: &'m [u8]) -> Result<(SafeTensors<'m>, BTreeMap<String, String>)> {
     check_start(path, bytes)?;
-    let (header_len, meta) = SafeTensors::read_metadata(bytes).map_err(|e| explain(path, bytes, &e.to_string()))?;
+    let (header_len, meta) =
+        SafeTensors::read_metadata(bytes).map_err(|e| explain(path, bytes, &e.to_string()))?;
     let file = SafeTensors::deserialize(bytes).map_err(|e| explain(path, bytes, &e.to_string()))?;
     check_names(path, &bytes[8..8 + header_len])?;
     Ok((file, notes(meta.metadata().clone().unwrap_or_default())))
@@ -116,9 +120,14 @@ fn notes(mut entries: HashMap<String, String>) -> BTreeMap<String, String> {
 fn check_start(path: &Path, bytes: &[u8]) -> Result<()> {
     let starts = |with: &[u8]| bytes.starts_with(with);
     if starts(b"version https://git-lfs") {
-        return Err(broken(path, "it is a git-lfs pointer: fetch the real file with `git lfs pull`"));
+        return Err(broken(
+            path,
+            "it is a git-lfs pointer: fetch the real file with `git lfs pull`",
+        ));
     }
-    if starts(b"<") || bytes[..bytes.len().min(512)].windows(5).any(|w| w.eq_ignore_ascii_case(b"<html")) {
+    if starts(b"<")
+        || bytes[..bytes.len().min(512)].windows(5).any(|w| w.eq_ignore_ascii_case(b"<html"))
+    {
         return Err(broken(path, "it is a web page: the download went wrong"));
     }
     if starts(b"PK\x03\x04") || starts(b"\x80\x02") || starts(b"\x80\x04") {
@@ -135,7 +144,8 @@ fn check_start(path: &Path, bytes: &[u8]) -> Result<()> {
         Some(end) if end <= bytes.len() => Ok(()),
         _ if header > 1 << 40 => Err(broken(path, "it begins like no such file")),
         _ => {
-            let problem = format!("its header needs {header} bytes, the file has {}: cut off", bytes.len());
+            let problem =
+                format!("its header needs {header} bytes, the file has {}: cut off", bytes.len());
             Err(broken(path, problem))
         }
     }
@@ -144,7 +154,10 @@ fn check_start(path: &Path, bytes: &[u8]) -> Result<()> {
 /// The parser's message, with the sizes when the file ends too early.
 fn explain(path: &Path, bytes: &[u8], message: &str) -> Error {
     let problem = if message.contains("IncompleteBuffer") || message.contains("incomplete") {
-        format!("its tensors do not end where the file does, at {} bytes: cut off, or more behind it", bytes.len())
+        format!(
+            "its tensors do not end where the file does, at {} bytes: cut off, or more behind it",
+            bytes.len()
+        )
     } else {
         message.to_owned()
     };
@@ -159,7 +172,10 @@ fn check_names(path: &Path, header: &[u8]) -> Result<()> {
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("a map of tensors")
         }
-        fn visit_map<A: serde::de::MapAccess<'de>>(mut self, mut map: A) -> Result<Vec<String>, A::Error> {
+        fn visit_map<A: serde::de::MapAccess<'de>>(
+            mut self,
+            mut map: A,
+        ) -> Result<Vec<String>, A::Error> {
             while let Some((name, _)) = map.next_entry::<String, serde::de::IgnoredAny>()? {
                 self.0.push(name);
             }

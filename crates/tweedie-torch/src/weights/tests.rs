@@ -42,18 +42,42 @@ fn broken_files_are_explained() {
         ("no JSON", file("{]", &[]), "not a whole safetensors file"),
         ("a list", file("[1]", &[]), "not a whole safetensors file"),
         ("not UTF-8", with_length(4, &[0xff, 0xfe, 0xff, 0xfe]), "not a whole safetensors file"),
-        ("an unknown kind", file(&a("F99", "[2]", "[0,8]"), &[0; 8]), "not a whole safetensors file"),
+        (
+            "an unknown kind",
+            file(&a("F99", "[2]", "[0,8]"), &[0; 8]),
+            "not a whole safetensors file",
+        ),
         ("shape and offsets disagree", file(&a("F32", "[3]", "[0,8]"), &[0; 8]), "not a whole"),
         ("a negative size", file(&a("F32", "[-2]", "[0,8]"), &[0; 8]), "not a whole"),
-        ("a size that overflows", file(&a("F32", "[4611686018427387904,4]", "[0,8]"), &[0; 8]), "not a whole"),
+        (
+            "a size that overflows",
+            file(&a("F32", "[4611686018427387904,4]", "[0,8]"), &[0; 8]),
+            "not a whole",
+        ),
         ("offsets the wrong way round", file(&a("F32", "[2]", "[8,0]"), &[0; 8]), "not a whole"),
         ("offsets past the end", file(&a("F32", "[2]", "[8,16]"), &[0; 8]), "not a whole"),
-        ("overlap", file(&two(r#""b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}"#), &[0; 12]), "not a whole"),
-        ("a hole", file(&two(r#""b":{"dtype":"F32","shape":[1],"data_offsets":[12,16]}"#), &[0; 16]), "not a whole"),
+        (
+            "overlap",
+            file(&two(r#""b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}"#), &[0; 12]),
+            "not a whole",
+        ),
+        (
+            "a hole",
+            file(&two(r#""b":{"dtype":"F32","shape":[1],"data_offsets":[12,16]}"#), &[0; 16]),
+            "not a whole",
+        ),
         ("a field missing", file(r#"{"a":{"dtype":"F32","shape":[2]}}"#, &[0; 8]), "not a whole"),
-        ("one name twice", file(&two(r#""a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#), &[0; 8]), "not a whole safetensors file"),
+        (
+            "one name twice",
+            file(&two(r#""a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#), &[0; 8]),
+            "not a whole safetensors file",
+        ),
         ("a web page", b"<!DOCTYPE html><html>not found</html>".to_vec(), "web page"),
-        ("a git-lfs pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0".to_vec(), "git lfs pull"),
+        (
+            "a git-lfs pointer",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0".to_vec(),
+            "git lfs pull",
+        ),
         ("a zip of PyTorch", zip, "never read"),
         ("a pickle", b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01K\x01u.".to_vec(), "never read"),
     ];
@@ -89,7 +113,8 @@ fn what_is_saved_is_loaded_in_every_kind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.safetensors");
     let (a, n) = (t(&[1.0, -2.5, 3.0]), from_i64(&[7], &[1]).unwrap());
-    let notes = BTreeMap::from([("spec".to_owned(), "{}".to_owned()), ("z".to_owned(), "1".to_owned())]);
+    let notes =
+        BTreeMap::from([("spec".to_owned(), "{}".to_owned()), ("z".to_owned(), "1".to_owned())]);
     for kind in [None, Some(Kind::Half), Some(Kind::BFloat16)] {
         save(&path, [("n", &n), ("a.weight", &a.slice(0, 0, 3, 2))], &notes, kind).unwrap();
         let bytes = fs::read(&path).unwrap();
@@ -97,7 +122,10 @@ fn what_is_saved_is_loaded_in_every_kind() {
         assert_eq!(bytes, fs::read(&path).unwrap(), "the same tensors give the same bytes");
         let head = header(&path).unwrap();
         assert_eq!(head.metadata, notes);
-        assert_eq!(head.tensors.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), ["a.weight", "n"]);
+        assert_eq!(
+            head.tensors.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(),
+            ["a.weight", "n"]
+        );
         let kept = load(&path, KindPolicy::Keep, Device::Cpu).unwrap();
         assert_eq!(kept["a.weight"].kind(), kind.unwrap_or(Kind::Float));
         let cast = load(&path, KindPolicy::Cast(Kind::Double), Device::Cpu).unwrap();
@@ -117,7 +145,8 @@ fn weights_of_another_model_are_listed_and_nothing_changes() {
         assert!(error.contains(part), "{error}");
     }
     assert_eq!(to_f32(&a).unwrap(), [1.0, 2.0]);
-    let dict = StateDict::from([("a".into(), t(&[5.0, 6.0]).to_kind(Kind::BFloat16)), ("b".into(), b)]);
+    let dict =
+        StateDict::from([("a".into(), t(&[5.0, 6.0]).to_kind(Kind::BFloat16)), ("b".into(), b)]);
     let param = t(&[0.0, 0.0]).set_requires_grad(true);
     load_into([("a", &param), ("b", &t(&[0.0]))], &dict).unwrap();
     assert_eq!((to_f32(&param).unwrap(), param.kind()), (vec![5.0, 6.0], Kind::Float));

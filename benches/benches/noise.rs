@@ -17,7 +17,7 @@ fn normals(c: &mut Criterion) {
         group.bench_function("seeded", |b| {
             b.iter(|| {
                 step += 1;
-                noise.step(step, &like, &mut buffer).map(|_| ()).expect("a shape")
+                noise.step(step, &like, &mut buffer).map(|_| ()).expect("a shape");
             });
         });
         group.bench_function("torch.randn", |b| b.iter(|| like.randn_like()));

@@ -7,11 +7,10 @@ use std::f64::consts::PI;
 use std::time::Instant;
 use tch::{Device, Kind};
 use tweedie::core::{Model, Noise, Parametrization};
-use tweedie::data::{Dataset, Loader, LoaderConfig};
+use tweedie::data::{Loader, LoaderConfig, toy};
 use tweedie::models::{ModelSpec, Trainable, mlp::TimeInputMlpConfig};
 use tweedie::samplers::{Accelerated, Sampler};
 use tweedie::schedules::Schedule;
-use tweedie::torch::tensor;
 use tweedie::train::{Config, Objective, Trainer, Weighting};
 
 /// Steps a second of a whole training step, the loss read as a number.
@@ -59,8 +58,11 @@ fn trainer(points: usize, steps: u64) -> Result<Trainer> {
         weighting: Weighting::Uniform,
         levels: Box::new(schedule()?),
     };
-    let loader = Loader::new(roll(points)?, LoaderConfig::new(2048, 0))?;
-    Ok(Trainer::new(network()?, objective, loader, Config::new(steps, 1e-3))?)
+    let roll = toy::swissroll(PI / 2.0, 5.0 * PI, points).dataset()?;
+    let loader = Loader::new(roll, LoaderConfig::new(2048, 0))?;
+    // The peers compute no norm of the gradients.
+    let config = Config { report_grad_norm: false, ..Config::new(steps, 1e-3) };
+    Ok(Trainer::new(network()?, objective, loader, config)?)
 }
 
 fn network() -> Result<Box<dyn Trainable>> {
@@ -71,13 +73,4 @@ fn network() -> Result<Box<dyn Trainable>> {
 
 fn schedule() -> Result<Schedule> {
     Ok(Schedule::log_linear(200, 0.005, 10.0)?)
-}
-
-/// From a quarter turn to two and a half, as smalldiffusion draws it.
-fn roll(points: usize) -> Result<Dataset> {
-    let last = points.saturating_sub(1).max(1) as f64;
-    let turn = |i: usize| PI / 2.0 + 4.5 * PI * i as f64 / last;
-    let point = |t: f64| [(t * t.cos() / 15.0) as f32, (t * t.sin() / 15.0) as f32];
-    let x: Vec<f32> = (0..points).map(turn).flat_map(point).collect();
-    Ok(Dataset::new(tensor::from_f32(&x, &[points as i64, 2])?, None)?)
 }

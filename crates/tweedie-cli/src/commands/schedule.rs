@@ -6,8 +6,8 @@ use crate::picture::levels::{Row, levels};
 use crate::picture::png;
 use crate::recipe::{Layer, merge};
 use anyhow::Result;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use std::path::PathBuf;
 use toml::{Table, Value};
 use tweedie::schedules::{Grid, GridSpec, NoiseLevel, Scale, Schedule, ScheduleSpec};
@@ -53,6 +53,13 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    name: &'a str,
+    levels: &'a [Row],
+}
+
 /// Runs it.
 pub(crate) fn run(args: Args) -> Result<()> {
     let schedule =
@@ -77,7 +84,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         return output::print(path.display());
     }
     if args.json {
-        return output::json(&json!({ "name": args.name, "levels": rows }));
+        return output::json(&Printed { name: &args.name, levels: &rows });
     }
     output::print(format_args!("{:>14} {:>14} {:>14}", "t", "alpha", "sigma"))?;
     for Row { t, alpha, sigma } in &rows {

@@ -15,11 +15,7 @@ use std::process::ExitCode;
     tweedie train --resume DIR [KEY=VALUE]...")]
 pub(crate) struct Args {
     /// RECIPE.toml, or the name of a recipe of `tweedie recipes`; then key=value, over its values
-    #[arg(
-        value_name = "RECIPE|KEY=VALUE",
-        required_unless_present = "resume",
-        allow_hyphen_values = true
-    )]
+    #[arg(value_name = "RECIPE|KEY=VALUE", required_unless_present = "resume")]
     words: Vec<String>,
     /// Where the run goes [default: runs/NAME-N]
     #[arg(long, conflicts_with = "resume")]

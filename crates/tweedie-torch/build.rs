@@ -1,10 +1,15 @@
 //! Compiles the bridge against the headers of the libtorch that torch-sys found.
+use std::env::var_os;
 use std::path::PathBuf;
+use std::process::exit;
+
+const WANTED: &str = "tweedie-torch needs libtorch 2.13.0: run `cargo xtask setup`, or set LIBTORCH \
+                      to its folder (the one with include/ and lib/)";
 
 fn main() {
-    println!("cargo:rerun-if-changed=src/bridge.cpp");
-    let lib = PathBuf::from(std::env::var_os("DEP_TCH_LIBTORCH_LIB").unwrap_or_default());
-    let include = lib.parent().map(|p| p.join("include")).unwrap_or_default();
+    println!("cargo:rerun-if-changed=cpp");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
+    let include = include();
     cc::Build::new()
         .cpp(true)
         .std("c++17")
@@ -16,6 +21,33 @@ fn main() {
         .flag_if_supported("-fopenmp")
         .opt_level(3)
         .warnings(false)
-        .file("src/bridge.cpp")
+        .files(["cpp/bridge.cpp", "cpp/fused.cpp"])
         .compile("tweedie_bridge");
+}
+
+/// Where the headers are: beside the libraries, unless torch-sys was told otherwise.
+fn include() -> PathBuf {
+    let lib = PathBuf::from(var_os("DEP_TCH_LIBTORCH_LIB").unwrap_or_default());
+    let include = match var_os("LIBTORCH_INCLUDE") {
+        Some(folder) => PathBuf::from(folder).join("include"),
+        None => lib.parent().map(|p| p.join("include")).unwrap_or_default(),
+    };
+    if !include.join("ATen/ATen.h").exists() {
+        println!("cargo:warning=no libtorch headers in {}", include.display());
+        println!("cargo:warning={WANTED}");
+        exit(1);
+    }
+    let version = std::fs::read_to_string(include.join("torch/headeronly/version.h"));
+    let number = |text: &str, part: &str| -> Option<u32> {
+        let rest = text.split_once(&format!("#define TORCH_VERSION_{part} "))?.1;
+        rest.split_whitespace().next()?.parse().ok()
+    };
+    let found = version.ok().and_then(|v| Some((number(&v, "MAJOR")?, number(&v, "MINOR")?)));
+    if found != Some((2, 13)) {
+        let found = found.map_or("an unknown version".to_owned(), |(a, b)| format!("{a}.{b}"));
+        println!("cargo:warning=the libtorch at {} is {found}", include.display());
+        println!("cargo:warning={WANTED}");
+        exit(1);
+    }
+    include
 }

@@ -13,7 +13,7 @@ pub fn grad(output: &Tensor, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
     if elements(&output.size())? != 1 {
         return Err(Error::Shape { what: "output".into(), expected: vec![], found: output.size() });
     }
-    grads(output, None, inputs, false)
+    grads(output, None, inputs)
 }
 
 /// The product of `cotangent`, in the shape of `output`, with the Jacobian of `output`. The graph
@@ -26,15 +26,10 @@ pub fn vjp(output: &Tensor, cotangent: &Tensor, inputs: &[&Tensor]) -> Result<Ve
         let (expected, found) = (output.size(), cotangent.size());
         return Err(Error::Shape { what: "cotangent".into(), expected, found });
     }
-    grads(output, Some(cotangent), inputs, false)
+    grads(output, Some(cotangent), inputs)
 }
 
-fn grads(
-    output: &Tensor,
-    cotangent: Option<&Tensor>,
-    inputs: &[&Tensor],
-    keep: bool,
-) -> Result<Vec<Tensor>> {
+fn grads(output: &Tensor, cotangent: Option<&Tensor>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
     if !output.requires_grad() {
         return Err(Error::Gradient("the output does not depend on anything that requires one"));
     }
@@ -47,7 +42,7 @@ fn grads(
     // SAFETY: all pointers are of live tensors, and the arrays have the length that is said.
     ffi::check(unsafe {
         let n = inputs.len() as i32;
-        ffi::tweedie_grads(ffi::raw(output), cotangent, inputs.as_ptr(), n, keep, outs.as_ptr())
+        ffi::tweedie_grads(ffi::raw(output), cotangent, inputs.as_ptr(), n, outs.as_ptr())
     })?;
     if out.iter().all(Tensor::defined) {
         Ok(out)

@@ -12,12 +12,14 @@ unsafe extern "C" {
     pub(crate) fn tweedie_free(text: *mut c_char);
     pub(crate) fn tweedie_is_unique(t: Raw) -> bool;
     pub(crate) fn tweedie_combine(
-        out: Raw,
+        place: Raw,
         c: *const f64,
         ts: *const Raw,
         n: c_int,
-        finite: *mut bool,
+        fresh: *mut Raw,
+        answer: *mut c_int,
     ) -> *mut c_char;
+    pub(crate) fn tweedie_all_finite(t: Raw, out: *mut bool) -> *mut c_char;
     pub(crate) fn tweedie_parallel_for(
         n: i64,
         grain: i64,
@@ -49,18 +51,17 @@ unsafe extern "C" {
         n: c_int,
         weight: f64,
     ) -> *mut c_char;
-    pub(crate) fn tweedie_grad_norm(ts: *const Raw, n: c_int, out: *mut f64) -> *mut c_char;
+    pub(crate) fn tweedie_norm(ts: *const Raw, n: c_int, out: *mut f64) -> *mut c_char;
     pub(crate) fn tweedie_scale(ts: *const Raw, n: c_int, factor: f64) -> *mut c_char;
     pub(crate) fn tweedie_grads(
         output: Raw,
         cotangent: Raw,
         inputs: *const Raw,
         n: c_int,
-        keep_graph: bool,
         out: *const Raw,
     ) -> *mut c_char;
     pub(crate) fn tweedie_clear_grads(ts: *const Raw, n: c_int) -> *mut c_char;
-    pub(crate) fn tweedie_flush_denormals(on: bool);
+    pub(crate) fn tweedie_flush_denormals(on: bool) -> *mut c_char;
     pub(crate) fn tweedie_keep_memory() -> bool;
     pub(crate) fn tweedie_load_cuda() -> bool;
     pub(crate) fn tweedie_torch_version() -> *const c_char;
@@ -69,6 +70,15 @@ unsafe extern "C" {
 /// The pointer that the bridge takes for `t`, which must outlive the call.
 pub(crate) fn raw(t: &Tensor) -> Raw {
     t.as_ptr().cast_mut().cast()
+}
+
+/// The tensor that the bridge made.
+///
+/// # Safety
+/// `t` must be a `new at::Tensor` that nobody else owns.
+pub(crate) unsafe fn own(t: Raw) -> Tensor {
+    // SAFETY: `C_tensor` is tch's name for `at::Tensor`.
+    unsafe { Tensor::from_ptr(t.cast()) }
 }
 
 /// The pointers of several.

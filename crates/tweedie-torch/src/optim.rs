@@ -130,7 +130,7 @@ pub fn norm(tensors: &[&Tensor]) -> Result<f64> {
     }
     let (list, mut norm) = (ffi::raws(tensors.iter().copied()), 0.0);
     // SAFETY: a list of live tensors.
-    ffi::check(unsafe { ffi::tweedie_grad_norm(list.as_ptr(), list.len() as i32, &mut norm) })?;
+    ffi::check(unsafe { ffi::tweedie_norm(list.as_ptr(), list.len() as i32, &mut norm) })?;
     Ok(norm)
 }
 

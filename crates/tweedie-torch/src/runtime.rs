@@ -42,7 +42,7 @@ pub fn init(runtime: &Runtime) -> Result<()> {
             ffi::tweedie_keep_memory();
         }
         if runtime.flush_denormals {
-            ffi::tweedie_flush_denormals(true);
+            ffi::check(ffi::tweedie_flush_denormals(true))?;
         }
     }
     Ok(())

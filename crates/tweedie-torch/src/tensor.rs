@@ -96,9 +96,12 @@ pub fn is_unique(t: &Tensor) -> bool {
     unsafe { ffi::tweedie_is_unique(ffi::raw(t)) }
 }
 
-/// Whether every value is a finite number.
+/// Whether every value is a finite number: one pass over CPU memory, a wait for other devices.
 pub fn all_finite(t: &Tensor) -> Result<bool> {
-    Ok(t.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0)
+    let mut finite = false;
+    // SAFETY: `t` is live; the bridge reads its values.
+    ffi::check(unsafe { ffi::tweedie_all_finite(ffi::raw(t), &mut finite) })?;
+    Ok(finite)
 }
 
 /// Lets `f` write the values, in row-major order: in place where the memory allows it, through

@@ -41,12 +41,14 @@ pub struct State {
 }
 
 const FORMAT: u32 = 1;
+/// How the names of folders begin that are being written.
+pub(crate) const UNFINISHED: &str = ".unfinished-";
 
 /// Writes a checkpoint of `trainer` into `folder` and returns its path.
 pub fn save(trainer: &Trainer, folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(folder).map_err(Error::file(folder))?;
     let unfinished = tempfile::Builder::new()
-        .prefix(".unfinished-")
+        .prefix(UNFINISHED)
         .tempdir_in(folder)
         .map_err(Error::file(folder))?;
     write(trainer, unfinished.path())?;
@@ -123,29 +125,35 @@ pub fn state(checkpoint: &Path) -> Result<State> {
         let file = checkpoint.join(name);
         let found = fs::metadata(&file).map_err(Error::file(&file))?.len();
         if found != size {
-            return Err(broken(format!("{name} has {found} bytes, expected {size}: cut off")));
+            return Err(broken(format!("{name} has {found} bytes, expected {size}")));
         }
     }
     Ok(state)
 }
 
-/// Whole checkpoints of a folder, oldest first, and how many others there are.
-pub fn list(folder: &Path) -> Result<(Vec<(u64, PathBuf)>, usize)> {
+/// Whole checkpoints of a folder, oldest first, and what is wrong with the others.
+pub fn list(folder: &Path) -> Result<(Vec<(u64, PathBuf)>, Vec<String>)> {
+    let (mut whole, mut broken) = (vec![], vec![]);
     if !folder.exists() {
-        return Ok((vec![], 0));
+        return Ok((whole, broken));
     }
-    let (mut whole, mut broken) = (vec![], 0);
     for entry in fs::read_dir(folder).map_err(Error::file(folder))? {
         let path = entry.map_err(Error::file(folder))?.path();
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         match name.strip_prefix("step-").and_then(|n| n.parse().ok()) {
-            Some(step) if state(&path).is_ok_and(|s| s.step == step) => whole.push((step, path)),
-            Some(_) => broken += 1,
-            None if name.starts_with(".unfinished-") => broken += 1,
+            Some(step) => match state(&path) {
+                Ok(state) if state.step == step => whole.push((step, path)),
+                Ok(state) => broken.push(format!("{name} is of step {}", state.step)),
+                Err(error) => broken.push(error.to_string()),
+            },
+            None if name.starts_with(UNFINISHED) => {
+                broken.push(format!("{name} was never finished"))
+            }
             None => {}
         }
     }
     whole.sort();
+    broken.sort();
     Ok((whole, broken))
 }
 

@@ -53,12 +53,12 @@ pub enum Error {
     #[error("{}: another process is at work in this run folder", .0.display())]
     Locked(PathBuf),
     /// There is nothing to go on from.
-    #[error("{}: no whole checkpoint{}", path.display(), if *broken == 0 { String::new() } else { format!(" ({broken} unfinished)") })]
+    #[error("{}: no whole checkpoint{}", path.display(), listed(broken))]
     NoCheckpoint {
         /// The run folder.
         path: PathBuf,
-        /// How many there are that are not whole.
-        broken: usize,
+        /// What is wrong with each that is not whole.
+        broken: Vec<String>,
     },
     /// A checkpoint's `state.json` is not one.
     #[error("{}: not a checkpoint's state: {problem}", path.display())]
@@ -81,5 +81,14 @@ impl Error {
 
     pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
         move |source| Error::File { path: path.to_path_buf(), source }
+    }
+}
+
+/// The first of what is wrong, and how much more there is.
+fn listed(broken: &[String]) -> String {
+    match broken {
+        [] => String::new(),
+        [only] => format!(": {only}"),
+        [first, rest @ ..] => format!(": {first}; and {} more", rest.len()),
     }
 }

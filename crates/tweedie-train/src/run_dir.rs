@@ -92,7 +92,7 @@ impl RunDir {
         let folder = self.checkpoints();
         let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
         for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(".unfinished-") {
+            if entry.file_name().to_string_lossy().starts_with(checkpoint::UNFINISHED) {
                 fs::remove_dir_all(entry.path()).map_err(Error::file(&entry.path()))?;
             }
         }
@@ -161,7 +161,10 @@ mod tests {
         fs::create_dir_all(folder.path().join("checkpoints/step-000100")).unwrap();
         fs::create_dir_all(folder.path().join("checkpoints/.unfinished-x")).unwrap();
         let error = latest_checkpoint(folder.path()).unwrap_err().to_string();
-        assert!(error.ends_with("no whole checkpoint (2 unfinished)"), "{error}");
+        assert!(
+            error.contains("no whole checkpoint: .unfinished-x was never finished; and 1 more"),
+            "{error}"
+        );
         RunDir::open(folder.path()).unwrap().sweep().unwrap();
         assert!(!folder.path().join("checkpoints/.unfinished-x").exists());
     }

@@ -16,6 +16,7 @@ use tweedie::torch::{tensor, weights};
 
 /// What may be typed.
 #[derive(clap::Args, Debug)]
+#[command(allow_negative_numbers = true)]
 pub(crate) struct Args {
     /// The folder of a run
     run: PathBuf,

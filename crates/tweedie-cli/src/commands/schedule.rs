@@ -115,7 +115,7 @@ pub(crate) fn grid(name: &str) -> Result<Option<GridSpec>> {
 /// What a recipe would say as `type = NAME` and parameters.
 fn spec<T: DeserializeOwned>(name: &str, mut parameters: Table) -> Result<T> {
     parameters.insert("type".to_owned(), Value::String(name.to_owned()));
-    merge(&[Layer::given(name, parameters)])
+    merge(&[&Layer::given(name, parameters)])
 }
 
 /// `t` is the time of a flow, else the place in the table, between places along lambda.

@@ -20,6 +20,7 @@ pub(crate) fn loss(title: &str, points: &[(f64, f64)], size: (u32, u32)) -> Resu
         let mut chart = ChartBuilder::on(surface)
             .caption(title, text(16, INK))
             .margin(px(14))
+            .margin_right(px(28))
             .x_label_area_size(px(38))
             .y_label_area_size(px(56))
             .build_cartesian_2d(first..last, axis)

@@ -48,6 +48,7 @@ fn panel(area: &Surface<'_>, title: &str, lines: &[Series<'_>]) -> Result<()> {
     let mut chart = ChartBuilder::on(area)
         .caption(title, text(15, INK))
         .margin(px(14))
+        .margin_right(px(22))
         .x_label_area_size(px(38))
         .y_label_area_size(px(50))
         .build_cartesian_2d(0.0..last, low - pad..high + pad)

@@ -72,8 +72,8 @@ impl Provider for Layer {
 }
 
 /// Merges the layers, later ones over earlier ones, key by key, and reads the outcome.
-pub(crate) fn merge<T: DeserializeOwned>(layers: &[Layer]) -> Result<T> {
-    let merged = layers.iter().fold(Figment::new(), |all, layer| all.merge(layer));
+pub(crate) fn merge<T: DeserializeOwned>(layers: &[&Layer]) -> Result<T> {
+    let merged = layers.iter().fold(Figment::new(), |all, layer| all.merge(*layer));
     merged.extract().map_err(|err| usage(explain(&err, &merged)))
 }
 
@@ -130,9 +130,9 @@ mod tests {
         let typed: Vec<String> = typed.iter().map(ToString::to_string).collect();
         let variables = environment.iter().map(|(k, v)| (k.to_string(), v.to_string()));
         merge(&[
-            Layer::toml("a.toml", FILE)?,
-            Layer::environment(variables)?,
-            Layer::typed(&typed)?,
+            &Layer::toml("a.toml", FILE)?,
+            &Layer::environment(variables)?,
+            &Layer::typed(&typed)?,
         ])
     }
 

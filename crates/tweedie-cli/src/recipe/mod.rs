@@ -175,7 +175,7 @@ impl Recipe {
             false => Layer::toml(name_or_path, shipped::by_name(name_or_path)?.text)?,
         };
         let recipe: Recipe =
-            merge(&[file, Layer::environment(std::env::vars())?, Layer::typed(typed)?])?;
+            merge(&[&file, &Layer::environment(std::env::vars())?, &Layer::typed(typed)?])?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -184,8 +184,12 @@ impl Recipe {
     pub(crate) fn of_run(run: &Path, typed: &[String]) -> Result<Self> {
         crate::run::check_exists(run)?;
         let path = run.join("recipe.toml");
-        let file = Layer::toml(&path.display().to_string(), &read(&path)?)?;
-        let recipe: Recipe = merge(&[file, Layer::typed(typed)?])?;
+        // What is wrong in a run's own file is not what was typed.
+        let own = |err: anyhow::Error| anyhow::anyhow!("{err}");
+        let file = Layer::toml(&path.display().to_string(), &read(&path)?).map_err(own)?;
+        let typed = Layer::typed(typed)?;
+        merge::<Recipe>(&[&file]).and_then(|r| r.check()).map_err(own)?;
+        let recipe: Recipe = merge(&[&file, &typed])?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -217,11 +221,11 @@ mod tests {
     fn shipped_recipes_resolve_and_survive_a_run_directory() {
         for shipped in &shipped::ALL {
             let file = Layer::toml(shipped.name, shipped.text).unwrap();
-            let recipe: Recipe = merge(&[file]).unwrap();
+            let recipe: Recipe = merge(&[&file]).unwrap();
             recipe.check().unwrap();
             assert!(!shipped.description().is_empty());
             let written = recipe.to_toml().unwrap();
-            let again: Recipe = merge(&[Layer::toml("recipe.toml", &written).unwrap()]).unwrap();
+            let again: Recipe = merge(&[&Layer::toml("recipe.toml", &written).unwrap()]).unwrap();
             assert_eq!(again.to_toml().unwrap(), written);
         }
     }

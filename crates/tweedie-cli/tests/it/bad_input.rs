@@ -120,7 +120,7 @@ const BROKEN: &[Breakage] = &[
     ("truncated weights", |run| rewrite(run, |b| b.truncate(b.len() - 7)), &["ema.safetensors"]),
     ("a false header", |run| rewrite(run, |b| b[9] = b'!'), &["ema.safetensors"]),
     ("a header too long", |run| rewrite(run, |b| b[7] = 0x7f), &["ema.safetensors"]),
-    ("empty weights", |run| rewrite(run, Vec::clear), &["ema.safetensors", "empty"]),
+    ("empty weights", |run| rewrite(run, Vec::clear), &["ema.safetensors", "0 bytes"]),
     (
         "a pointer",
         |run| rewrite(run, |b| *b = b"version https://git-lfs".to_vec()),

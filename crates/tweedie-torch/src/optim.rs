@@ -1,7 +1,8 @@
 //! Updates of all parameters in one call each.
 #![allow(unsafe_code)]
 
-use crate::{Error, Result, ffi, weights::StateDict};
+use crate::weights::{self, StateDict};
+use crate::{Error, Result, ffi};
 use tch::{Kind, Tensor};
 
 /// AdamW (Loshchilov & Hutter, arXiv:1711.05101) as PyTorch computes it, all parameters in one
@@ -65,7 +66,12 @@ impl AdamW {
         Ok(AdamW { moments, step: Tensor::f_zeros([1], (Kind::Float, device))?, config })
     }
 
-    /// Updates `params`, in the order they were given in, by `grads`.
+    /// Updates `params`, in the order they were given in, by `grads`: one call, nothing recorded.
+    ///
+    /// # Errors
+    /// If there are not as many of both as there were parameters, a gradient is missing or has
+    /// another shape, kind or device than its parameter, or `lr` is not finite. Nothing is changed
+    /// then.
     pub fn step(&mut self, params: &[&Tensor], grads: &[&Tensor], lr: f64) -> Result<()> {
         if params.len() != self.moments.len() || grads.len() != params.len() {
             let found = format!("{} and {}", params.len(), grads.len());
@@ -74,6 +80,9 @@ impl AdamW {
                 found,
                 self.moments.len().to_string(),
             ));
+        }
+        if !lr.is_finite() {
+            return Err(Error::invalid("lr", lr, "a finite number"));
         }
         if grads.iter().any(|g| !g.defined()) {
             return Err(Error::Gradient("a parameter has none"));
@@ -95,20 +104,43 @@ impl AdamW {
     }
 
     /// The state as named tensors that share memory with it: `{name}.exp_avg` and
-    /// `{name}.exp_avg_sq` for each parameter, and `step`.
+    /// `{name}.exp_avg_sq` for each parameter, and `step`. A parameter beyond the end of `names` is
+    /// called by its number: no part of the state is ever left out.
     pub fn state_dict<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> StateDict {
         let mut dict = StateDict::new();
-        for (name, (first, second)) in names.into_iter().zip(&self.moments) {
+        let mut names = names.into_iter();
+        for (i, (first, second)) in self.moments.iter().enumerate() {
+            let name = names.next().map_or_else(|| i.to_string(), str::to_owned);
             dict.insert(format!("{name}.exp_avg"), first.shallow_clone());
             dict.insert(format!("{name}.exp_avg_sq"), second.shallow_clone());
         }
         dict.insert("step".to_owned(), self.step.shallow_clone());
         dict
     }
+
+    /// Goes on from a [`state_dict`](Self::state_dict) with the same names.
+    ///
+    /// # Errors
+    /// If names or shapes differ; nothing is changed then.
+    pub fn load_state<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = &'a str>,
+        dict: &StateDict,
+    ) -> Result<()> {
+        let own = self.state_dict(names);
+        weights::load_into(own.iter().map(|(name, t)| (name.as_str(), t)), dict)
+    }
 }
 
-/// `shadow ← decay·shadow + (1 − decay)·params` for all at once.
+/// `shadow ← decay·shadow + (1 − decay)·params` for all at once; averages may be of a finer kind
+/// than their parameters.
+///
+/// # Errors
+/// If numbers or shapes differ, or `decay` is outside [0, 1].
 pub fn ema_update(shadow: &[&Tensor], params: &[&Tensor], decay: f64) -> Result<()> {
+    if !(0.0..=1.0).contains(&decay) {
+        return Err(Error::invalid("the decay", decay, "a number in [0, 1]"));
+    }
     if shadow.len() != params.len() {
         return Err(Error::invalid(
             "the number of averages",
@@ -117,13 +149,15 @@ pub fn ema_update(shadow: &[&Tensor], params: &[&Tensor], decay: f64) -> Result<
         ));
     }
     let (to, from) = (ffi::raws(shadow.iter().copied()), ffi::raws(params.iter().copied()));
-    // SAFETY: two lists of equally many live tensors; libtorch checks their shapes.
+    // SAFETY: two lists of equally many live tensors; the bridge checks their shapes.
     ffi::check(unsafe {
         ffi::tweedie_lerp(to.as_ptr(), from.as_ptr(), to.len() as i32, 1.0 - decay)
     })
 }
 
-/// The Euclidean norm of all tensors together.
+/// The Euclidean norm of all tensors together, summed in double precision in a fixed order: the
+/// same bits on any number of threads (on the CPU, in `f32` and `f64`). Not finite if a value is
+/// not; 0 of no tensors.
 pub fn norm(tensors: &[&Tensor]) -> Result<f64> {
     if tensors.is_empty() {
         return Ok(0.0);
@@ -132,6 +166,22 @@ pub fn norm(tensors: &[&Tensor]) -> Result<f64> {
     // SAFETY: a list of live tensors.
     ffi::check(unsafe { ffi::tweedie_norm(list.as_ptr(), list.len() as i32, &mut norm) })?;
     Ok(norm)
+}
+
+/// Scales `grads` down to the norm `limit` if theirs is larger, and returns what theirs was. One
+/// that is not finite scales nothing: the caller decides.
+///
+/// # Errors
+/// If `limit` is not a positive number.
+pub fn clip_norm(grads: &[&Tensor], limit: f64) -> Result<f64> {
+    if limit.is_nan() || limit <= 0.0 {
+        return Err(Error::invalid("the largest norm", limit, "a positive number"));
+    }
+    let found = norm(grads)?;
+    if found.is_finite() && found > limit {
+        scale(grads, limit / found)?;
+    }
+    Ok(found)
 }
 
 /// Multiplies all tensors by `factor`, in place.
@@ -149,62 +199,4 @@ pub fn clear_grads<'a>(params: impl IntoIterator<Item = &'a Tensor>) -> Result<(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tensor::{from_f32, to_f32, to_f64};
-
-    fn t(values: &[f32]) -> Tensor {
-        from_f32(values, &[values.len() as i64]).unwrap()
-    }
-
-    /// The update written out in double precision.
-    #[test]
-    fn adamw_is_the_papers() {
-        let config = AdamWConfig { weight_decay: 0.1, ..Default::default() };
-        let params = [t(&[1.0, -2.0]), t(&[0.5])];
-        let mut adamw = AdamW::new(&params, config).unwrap();
-        let mut expected = [1.0, -2.0, 0.5];
-        let (mut m, mut v) = ([0.0; 3], [0.0; 3]);
-        for step in 1..=5 {
-            let g = [0.3 * f64::from(step), -1.0, 2.0 / f64::from(step)];
-            let grads = [t(&[g[0] as f32, g[1] as f32]), t(&[g[2] as f32])];
-            adamw.step(&[&params[0], &params[1]], &[&grads[0], &grads[1]], 0.01).unwrap();
-            for i in 0..3 {
-                m[i] = 0.9 * m[i] + 0.1 * g[i];
-                v[i] = 0.999 * v[i] + 0.001 * g[i] * g[i];
-                let (m_hat, v_hat) =
-                    (m[i] / (1.0 - 0.9f64.powi(step)), v[i] / (1.0 - 0.999f64.powi(step)));
-                expected[i] =
-                    expected[i] * (1.0 - 0.01 * 0.1) - 0.01 * m_hat / (v_hat.sqrt() + 1e-8);
-            }
-        }
-        let found: Vec<f64> = params.iter().flat_map(|p| to_f64(p).unwrap()).collect();
-        for (found, expected) in found.iter().zip(expected) {
-            assert!((found - expected).abs() < 1e-6, "{found} for {expected}"); // single precision
-        }
-        let dict = adamw.state_dict(["a", "b"]);
-        assert_eq!(to_f32(&dict["step"]).unwrap(), [5.0]);
-        assert_eq!(dict.len(), 5);
-    }
-
-    #[test]
-    fn mistakes_are_refused() {
-        let p = t(&[1.0]);
-        let mut adamw = AdamW::new([&p], AdamWConfig::default()).unwrap();
-        assert!(adamw.step(&[&p], &[], 0.1).is_err());
-        assert!(adamw.step(&[&p], &[&Tensor::new()], 0.1).is_err());
-        assert!(AdamW::new([&p], AdamWConfig { beta1: 1.0, ..Default::default() }).is_err());
-        assert!(ema_update(&[&p], &[], 0.9).is_err());
-    }
-
-    #[test]
-    fn averages_norms_and_factors() {
-        let (shadow, p) = (t(&[1.0, 0.0]), t(&[3.0, 4.0]));
-        ema_update(&[&shadow], &[&p], 0.75).unwrap();
-        assert_eq!(to_f32(&shadow).unwrap(), [1.5, 1.0]);
-        assert!((norm(&[&p, &t(&[12.0])]).unwrap() - 13.0).abs() < 1e-6);
-        scale(&[&p], 0.5).unwrap();
-        assert_eq!(to_f32(&p).unwrap(), [1.5, 2.0]);
-        assert_eq!(norm(&[]).unwrap(), 0.0);
-    }
-}
+mod tests;

@@ -52,6 +52,10 @@ pub fn from_bytes(bytes: &[u8], shape: &[i64], kind: Kind) -> Result<Tensor> {
             found: bytes.len() / kind.elt_size_in_bytes(),
         });
     }
+    if kind == Kind::Bool {
+        // A byte other than 0 and 1 is no bool, and C++ may do anything with it.
+        return Ok(Tensor::f_from_data_size(bytes, shape, Kind::Uint8)?.f_ne(0)?);
+    }
     Ok(Tensor::f_from_data_size(bytes, shape, kind)?)
 }
 

@@ -5,10 +5,13 @@
 //!   or not at all.
 //! - [`load_into`] wants exactly the names and shapes of the parameters and says what differs.
 
+mod guess;
+mod header;
 mod read;
 mod write;
 
-pub use read::{Header, KindPolicy, TensorInfo, header, load};
+pub use header::{Header, TensorInfo};
+pub use read::{KindPolicy, header, load};
 pub use write::{atomically, save};
 
 use crate::{Error, Result};
@@ -29,18 +32,25 @@ pub struct Mismatch {
     pub unexpected: Vec<String>,
     /// Name, expected and found shape.
     pub misshapen: Vec<(String, Vec<i64>, Vec<i64>)>,
+    /// Whole numbers where others belong, or the other way round: name, expected and found kind.
+    pub mistyped: Vec<(String, Kind, Kind)>,
+    /// Tensors with a value that is infinite or no number.
+    pub not_finite: Vec<String>,
 }
 
 impl Mismatch {
     fn is_empty(&self) -> bool {
-        self.missing.is_empty() && self.unexpected.is_empty() && self.misshapen.is_empty()
+        *self == Mismatch::default()
     }
 }
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 3;
-        write!(f, "the weights are for another model:")?;
+        match *self == (Mismatch { not_finite: self.not_finite.clone(), ..Mismatch::default() }) {
+            true => write!(f, "the weights are damaged:")?,
+            false => write!(f, "the weights are for another model:")?,
+        }
         let mut list = |what: &str, names: Vec<String>| {
             if names.is_empty() {
                 return Ok(());
@@ -59,12 +69,21 @@ impl fmt::Display for Mismatch {
         list(
             "of another shape",
             shapes.map(|(n, e, s)| format!("{n} is {s:?}, expected {e:?}")).collect(),
-        )
+        )?;
+        let kinds = self.mistyped.iter();
+        list(
+            "of another kind",
+            kinds.map(|(n, e, k)| format!("{n} is {k:?}, expected {e:?}")).collect(),
+        )?;
+        list("not finite", self.not_finite.clone())
     }
 }
 
-/// Copies the values of `dict` into `params`: exactly these names and shapes, in the parameters'
-/// own kinds. Nothing is changed unless everything fits.
+/// Copies the values of `dict` into `params`, in the parameters' own kinds.
+///
+/// # Errors
+/// Unless these are exactly the names and shapes, all values are finite, and whole numbers stand
+/// where whole numbers belong. Nothing is changed then.
 pub fn load_into<'a>(
     params: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
     dict: &StateDict,
@@ -76,6 +95,12 @@ pub fn load_into<'a>(
             None => mismatch.missing.push((*name).to_owned()),
             Some(t) if t.size() != param.size() => {
                 mismatch.misshapen.push(((*name).to_owned(), param.size(), t.size()));
+            }
+            Some(t) if t.is_floating_point() != param.is_floating_point() => {
+                mismatch.mistyped.push(((*name).to_owned(), param.kind(), t.kind()));
+            }
+            Some(t) if !crate::tensor::all_finite(t)? => {
+                mismatch.not_finite.push((*name).to_owned());
             }
             Some(_) => {}
         }
@@ -93,13 +118,16 @@ pub fn load_into<'a>(
 }
 
 /// The kinds that both sides know.
-const KINDS: [(Kind, Dtype); 9] = [
+const KINDS: [(Kind, Dtype); 12] = [
     (Kind::Float, Dtype::F32),
     (Kind::Half, Dtype::F16),
     (Kind::BFloat16, Dtype::BF16),
     (Kind::Double, Dtype::F64),
     (Kind::Int64, Dtype::I64),
     (Kind::Int, Dtype::I32),
+    (Kind::Int16, Dtype::I16),
+    (Kind::Float8e4m3fn, Dtype::F8_E4M3),
+    (Kind::Float8e5m2, Dtype::F8_E5M2),
     (Kind::Uint8, Dtype::U8),
     (Kind::Int8, Dtype::I8),
     (Kind::Bool, Dtype::BOOL),

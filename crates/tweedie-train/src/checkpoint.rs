@@ -131,11 +131,20 @@ pub fn state(checkpoint: &Path) -> Result<State> {
     Ok(state)
 }
 
-/// Whole checkpoints of a folder, oldest first, and what is wrong with the others.
-pub fn list(folder: &Path) -> Result<(Vec<(u64, PathBuf)>, Vec<String>)> {
-    let (mut whole, mut broken) = (vec![], vec![]);
+/// The checkpoints of a folder.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Step and place of each whole one, oldest first.
+    pub whole: Vec<(u64, PathBuf)>,
+    /// What is wrong with the others.
+    pub broken: Vec<String>,
+}
+
+/// The checkpoints of a folder; none if there is no such folder.
+pub fn list(folder: &Path) -> Result<Listing> {
+    let Listing { mut whole, mut broken } = Listing::default();
     if !folder.exists() {
-        return Ok((whole, broken));
+        return Ok(Listing::default());
     }
     for entry in fs::read_dir(folder).map_err(Error::file(folder))? {
         let path = entry.map_err(Error::file(folder))?.path();
@@ -147,14 +156,14 @@ pub fn list(folder: &Path) -> Result<(Vec<(u64, PathBuf)>, Vec<String>)> {
                 Err(error) => broken.push(error.to_string()),
             },
             None if name.starts_with(UNFINISHED) => {
-                broken.push(format!("{name} was never finished"))
+                broken.push(format!("{name} was never finished"));
             }
             None => {}
         }
     }
     whole.sort();
     broken.sort();
-    Ok((whole, broken))
+    Ok(Listing { whole, broken })
 }
 
 /// Brings `trainer`, made with the same settings, to where the checkpoint was written.

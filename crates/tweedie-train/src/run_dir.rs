@@ -111,7 +111,7 @@ fn metrics_path(run: &Path) -> PathBuf {
 
 /// The newest whole checkpoint of the run in `run`.
 pub fn latest_checkpoint(run: &Path) -> Result<(u64, PathBuf)> {
-    let (mut whole, broken) = checkpoint::list(&checkpoints_path(run))?;
+    let checkpoint::Listing { mut whole, broken } = checkpoint::list(&checkpoints_path(run))?;
     whole.pop().ok_or_else(|| Error::NoCheckpoint { path: run.to_path_buf(), broken })
 }
 

@@ -115,7 +115,7 @@ impl Progress {
 
     /// Tells that `done` of `total` steps are done; `message` is made only when it is shown.
     pub(crate) fn update(&mut self, done: u64, total: u64, message: impl FnOnce() -> String) {
-        let due = self.last_line.map_or(true, |last| last.elapsed() >= LINE_EVERY);
+        let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY);
         match &self.bar {
             Some(bar) => {
                 bar.set_length(total);

@@ -89,7 +89,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     match format.as_str() {
         "png" => file.write(&picture::png(&show::picture(&run, &request, &samples)?)?)?,
         "gif" => {
-            file.write(&animation::gif(&show::frames(&run, &request, &samples)?, show::DELAY_MS)?)?
+            file.write(&animation::gif(&show::frames(&run, &request, &samples)?, show::DELAY_MS)?)?;
         }
         _ => save(&output, &request, &samples)?,
     }

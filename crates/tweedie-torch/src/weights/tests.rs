@@ -260,7 +260,7 @@ fn a_file_without_permission_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("closed");
     fs::write(&path, file(GOOD, &[0; 8])).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o0)).unwrap();
     match (fs::read(&path), load(&path, KindPolicy::Keep, Device::Cpu)) {
         (Ok(_), loaded) => assert!(loaded.is_ok()),
         (Err(_), loaded) => {

@@ -18,7 +18,7 @@ fn start(folder: &Path, args: &[&str]) -> Child {
         .unwrap()
 }
 
-fn train<'a>(run: &'a str) -> Vec<&'a str> {
+fn train(run: &str) -> Vec<&str> {
     [&["train", "swissroll", STEPS, "--run", run], &SMALL[..]].concat()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`cli`] (what may be typed), [`commands`] (one file each), [`recipe`] (what a
 //! training run is made of), [`run`] (a run directory as a denoiser), [`picture`] (everything that
-//! is drawn), [`bench`] (the readings that are compared with other libraries'), [`output`] (what
+//! is drawn), [`mod@bench`] (the readings that are compared with other libraries'), [`output`] (what
 //! goes to stdout, what to stderr).
 
 mod bench;

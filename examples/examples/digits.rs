@@ -25,7 +25,10 @@ fn main() -> Result<()> {
         ..Default::default()
     });
     let objective = Objective {
-        parametrization: Parametrization::edm(0.75),
+        parametrization: Parametrization {
+            noise_input: NoiseInput::Sigma, // the network takes the logarithm
+            ..Parametrization::edm(0.75)
+        },
         weighting: Weighting::Edm { sigma_data: 0.75 },
         levels: Box::new(LogNormal::new(-0.6, 1.2)?),
     };

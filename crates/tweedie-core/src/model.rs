@@ -1,20 +1,27 @@
 //! A network and its parametrisation: a denoiser.
 
-use crate::{Cond, Denoiser, Error, Parametrization, Result, guidance};
+use crate::{Cond, Denoiser, Error, NoiseInput, Parametrization, Result, guidance};
 use tch::{Kind, Tensor};
 use tweedie_schedules::NoiseLevel;
 use tweedie_torch::fused;
 
 /// A bare network: a noisy batch, what it is told of the level, and a condition, to a prediction.
 pub trait Network {
-    /// `x` is `[batch, …]`, `noise` is `[batch]` (what the [`NoiseInput`](crate::NoiseInput)
-    /// says) on `x`'s device, the answer has the shape of `x`.
+    /// `x` is `[batch, …]`, `noise` is `[batch]` (what the [`NoiseInput`] says) on `x`'s device,
+    /// the answer has the shape of `x`.
     fn forward(&self, x: &Tensor, noise: &Tensor, cond: Option<&Cond>) -> Result<Tensor>;
 
     /// The condition that stands for "none" for `batch` samples, where the network has one.
     fn null_cond(&self, batch: i64) -> Option<Cond> {
         let _ = batch;
         None
+    }
+
+    /// Whether it takes a level in this form: a network that takes the logarithm of its input
+    /// cannot have one that may be negative.
+    fn takes(&self, noise: NoiseInput) -> bool {
+        let _ = noise;
+        true
     }
 }
 
@@ -25,6 +32,9 @@ impl<N: Network + ?Sized> Network for &N {
     fn null_cond(&self, batch: i64) -> Option<Cond> {
         (**self).null_cond(batch)
     }
+    fn takes(&self, noise: NoiseInput) -> bool {
+        (**self).takes(noise)
+    }
 }
 
 impl<N: Network + ?Sized> Network for Box<N> {
@@ -33,6 +43,9 @@ impl<N: Network + ?Sized> Network for Box<N> {
     }
     fn null_cond(&self, batch: i64) -> Option<Cond> {
         (**self).null_cond(batch)
+    }
+    fn takes(&self, noise: NoiseInput) -> bool {
+        (**self).takes(noise)
     }
 }
 
@@ -48,8 +61,16 @@ pub struct Model<N> {
 
 impl<N: Network> Model<N> {
     /// A network whose parametrisation is checked.
+    ///
+    /// # Errors
+    /// For settings that make no sense, by themselves or for this network.
     pub fn new(network: N, parametrization: Parametrization) -> Result<Self> {
         parametrization.check()?;
+        let noise = parametrization.noise_input;
+        if !network.takes(noise) {
+            let found = format!("{noise:?}");
+            return Err(Error::invalid("noise_input", found, "one that this network can take"));
+        }
         Ok(Model { network, parametrization })
     }
 

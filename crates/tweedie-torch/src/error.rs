@@ -87,8 +87,14 @@ impl Error {
     pub(crate) fn from_message(message: &str) -> Self {
         let first = message.lines().find(|l| !l.trim().is_empty()).unwrap_or("unknown error");
         // Everything from here on is for libtorch's developers.
-        let first = first.split("Exception raised from").next().unwrap_or(first).trim();
-        let out_of_memory = ["can't allocate memory", "not enough memory", "out of memory"];
+        let developers = ["Exception raised from", " This could be because the operator"];
+        let first = developers.iter().fold(first, |s, d| s.split(d).next().unwrap_or(s)).trim();
+        let out_of_memory = [
+            "can't allocate memory",
+            "not enough memory",
+            "out of memory",
+            "Storage size calculation overflowed",
+        ];
         match out_of_memory.iter().any(|m| message.contains(m)) {
             true => Error::Memory(first.to_owned()),
             false => Error::Torch(first.to_owned()),

@@ -1,5 +1,9 @@
 //! A network's parameters: named, in order, each name once; and the layers that are made of them.
 
+mod layers;
+
+pub use layers::{Conv2d, Conv2dConfig, Embedding, GroupNorm, LayerNorm, Linear};
+
 use crate::{Error, Result, optim, rng::Generator, weights};
 use std::collections::HashSet;
 use tch::{Device, Kind, Tensor};
@@ -105,11 +109,14 @@ impl Scope<'_> {
     /// A new parameter.
     ///
     /// # Errors
-    /// If the name is taken, or the shape makes no sense.
+    /// If the name is taken or has an empty part, or the shape makes no sense.
     pub fn tensor(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor> {
         let name = format!("{}{name}", self.prefix);
         if self.parameters.taken.contains(&name) {
             return Err(Error::invalid("a parameter's name", name, "one that is not taken"));
+        }
+        if name.split('.').any(str::is_empty) {
+            return Err(Error::invalid("a parameter's name", name, "parts between single dots"));
         }
         crate::tensor::elements(shape)?;
         let generator = &mut self.parameters.generator;
@@ -124,59 +131,6 @@ impl Scope<'_> {
         self.parameters.taken.insert(name.clone());
         self.parameters.named.push((name, t.shallow_clone()));
         Ok(t)
-    }
-}
-
-/// `x·weightᵀ + bias`: PyTorch's `nn.Linear`, initialised as it is.
-#[derive(Debug)]
-pub struct Linear {
-    /// `[out, in]`
-    pub weight: Tensor,
-    /// `[out]`
-    pub bias: Option<Tensor>,
-}
-
-impl Linear {
-    /// Makes `weight` and, if wanted, `bias` at `scope`.
-    pub fn new(scope: &mut Scope<'_>, inputs: i64, outputs: i64, bias: bool) -> Result<Self> {
-        if inputs <= 0 || outputs <= 0 {
-            return Err(Error::invalid(
-                "a layer's width",
-                format!("{inputs} to {outputs}"),
-                "positive",
-            ));
-        }
-        let bound = Init::Uniform(1.0 / (inputs as f64).sqrt());
-        let weight = scope.tensor("weight", &[outputs, inputs], bound)?;
-        let bias = if bias { Some(scope.tensor("bias", &[outputs], bound)?) } else { None };
-        Ok(Linear { weight, bias })
-    }
-
-    /// `[…, in]` to `[…, out]`.
-    pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.weight, self.bias.as_ref())
-    }
-}
-
-/// A row of numbers for each label: PyTorch's `nn.Embedding`, initialised as it is.
-#[derive(Debug)]
-pub struct Embedding {
-    /// `[labels, dim]`
-    pub weight: Tensor,
-}
-
-impl Embedding {
-    /// Makes `weight` at `scope`.
-    pub fn new(scope: &mut Scope<'_>, labels: i64, dim: i64) -> Result<Self> {
-        if labels <= 0 || dim <= 0 {
-            return Err(Error::invalid("an embedding", format!("{labels} of {dim}"), "positive"));
-        }
-        Ok(Embedding { weight: scope.tensor("weight", &[labels, dim], Init::Normal(1.0))? })
-    }
-
-    /// `[batch]` of 64-bit integers, which must be in range, to `[batch, dim]`.
-    pub fn forward(&self, labels: &Tensor) -> Tensor {
-        Tensor::embedding(&self.weight, labels, -1, false, false)
     }
 }
 
@@ -215,6 +169,18 @@ mod tests {
     fn nonsense_is_refused() {
         assert!(Linear::new(&mut parameters().root(), 0, 3, true).is_err());
         assert!(Embedding::new(&mut parameters().root(), 3, -1).is_err());
+        assert!(LayerNorm::new(&mut parameters().root(), 0, 1e-5).is_err());
+        assert!(GroupNorm::new(&mut parameters().root(), 3, 4, 1e-5).is_err());
+        for wrong in [
+            Conv2dConfig { groups: 2, ..Default::default() },
+            Conv2dConfig { kernel: 0, ..Default::default() },
+            Conv2dConfig { padding: -1, ..Default::default() },
+        ] {
+            assert!(Conv2d::new(&mut parameters().root(), 3, 4, wrong).is_err());
+        }
+        for name in ["", "a..b", ".a", "a."] {
+            assert!(parameters().root().tensor(name, &[1], Init::Zeros).is_err(), "{name}");
+        }
     }
 
     #[test]

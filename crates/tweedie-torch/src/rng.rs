@@ -48,8 +48,8 @@ impl Generator {
 
     /// `torch.randint(high, shape)`.
     pub fn below(&mut self, high: i64, shape: &[i64]) -> Result<Tensor> {
-        if high <= 0 {
-            return Err(Error::invalid("high", high, "a positive number"));
+        if !(1..=1 << 53).contains(&high) {
+            return Err(Error::invalid("high", high, "a number from 1 to 2^53"));
         }
         self.fill(2, shape, Kind::Int64, 0.0, high as f64)
     }
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         let mut g = Generator::new(0).unwrap();
-        assert!(g.below(0, &[1]).is_err());
+        assert!(g.below(0, &[1]).is_err() && g.below(i64::MAX, &[1]).is_err());
         assert!(g.uniform(&[1], Kind::Float, 1.0, 0.0).is_err());
         assert!(g.normal(&[-1], Kind::Float).is_err());
         assert!(g.permutation(-1).is_err());

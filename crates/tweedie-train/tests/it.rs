@@ -241,3 +241,13 @@ fn examples_are_a_function_of_their_address() {
     let std = example(3).target.std(true).double_value(&[]);
     assert!((std - 1.0).abs() < 0.02, "{std}");
 }
+
+#[test]
+fn a_level_that_the_network_cannot_take_is_refused() {
+    let points = toy::by_name("eight-gaussians", 60, 0).unwrap().dataset().unwrap();
+    let loader = Loader::new(points, LoaderConfig::new(7, 3)).unwrap();
+    let network = spec(true).build(1, Kind::Float, Device::Cpu).unwrap();
+    let objective = objective(Parametrization::edm(0.5));
+    let error = Trainer::new(network, objective, loader, config(1)).unwrap_err().to_string();
+    assert_eq!(error, "noise_input is LogSigma4, expected one that this network can take");
+}

@@ -29,7 +29,7 @@ pub mod prelude {
 
     #[cfg(feature = "core")]
     pub use tweedie_core::{
-        Cond, Denoiser, Model, Network, Noise, Parametrization, Prediction, Scaling,
+        Cond, Denoiser, Model, Network, Noise, NoiseInput, Parametrization, Prediction, Scaling,
         closed_form::{DataSet, Gaussian, GaussianMixture},
         combinators::DenoiserExt,
     };

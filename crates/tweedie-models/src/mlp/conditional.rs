@@ -6,7 +6,7 @@ use crate::embed::ClassEmbedder;
 use crate::{Gradients, Loss, ModelSpec, Trainable};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
-use tweedie_core::{Cond, Network, Result};
+use tweedie_core::{Cond, Network, NoiseInput, Result};
 use tweedie_torch::autograd::vjp;
 use tweedie_torch::parameters::Parameters;
 use tweedie_torch::rng::Generator;
@@ -113,6 +113,10 @@ impl Network for ConditionalMlp {
 
     fn null_cond(&self, batch: i64) -> Option<Cond> {
         Some(self.cond_embed.null_cond(batch))
+    }
+
+    fn takes(&self, noise: NoiseInput) -> bool {
+        noise == NoiseInput::Sigma
     }
 }
 

@@ -5,7 +5,7 @@ use crate::embed::{SigmaEmbedderSinCos, sin_cos};
 use crate::{Gradients, Loss, ModelSpec, Trainable};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
-use tweedie_core::{Cond, Error, Network, Result};
+use tweedie_core::{Cond, Error, Network, NoiseInput, Result};
 use tweedie_torch::parameters::Parameters;
 use tweedie_torch::rng::Generator;
 
@@ -73,6 +73,10 @@ impl TimeInputMlp {
 impl Network for TimeInputMlp {
     fn forward(&self, x: &Tensor, noise: &Tensor, cond: Option<&Cond>) -> Result<Tensor> {
         Ok(self.net.forward(&self.input(x, noise, cond)?))
+    }
+
+    fn takes(&self, noise: NoiseInput) -> bool {
+        noise == NoiseInput::Sigma
     }
 }
 

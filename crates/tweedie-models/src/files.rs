@@ -79,6 +79,7 @@ pub fn load(path: &Path, kind: Kind, device: Device) -> Result<Model<Box<dyn Tra
 /// floating-point kind. Nothing is changed unless everything fits.
 pub fn load_weights(path: &Path, model: &dyn Trainable) -> Result<()> {
     let parameters = model.parameters();
-    let dict = weights::load(path, KindPolicy::Keep, parameters.device())?;
+    let mut dict = weights::load(path, KindPolicy::Keep, parameters.device())?;
+    model.adapt(&mut dict);
     Ok(parameters.load(&dict)?)
 }

@@ -4,15 +4,20 @@
 //! 1. [`ModelSpec`]: a model as settings, and the one place where models are listed.
 //! 2. [`Trainable`]: what a training loop needs of a network.
 //! 3. [`mlp`]: the networks for points in the plane.
-//! 4. [`embed`]: levels and classes as vectors.
-//! 5. [`files`]: weights files that describe themselves.
+//! 4. [`unet`] and [`dit`]: the networks for images; [`transformer`]: what they share.
+//! 5. [`embed`]: levels and classes as vectors.
+//! 6. [`files`]: weights files that describe themselves.
 
+pub mod dit;
 pub mod embed;
 mod error;
 pub mod files;
+mod images;
 pub mod mlp;
 mod spec;
 mod trainable;
+pub mod transformer;
+pub mod unet;
 
 pub use error::{Error, Result};
 pub use files::Description;

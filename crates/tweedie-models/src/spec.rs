@@ -1,6 +1,8 @@
 //! Models as settings: what a recipe says and what a weights file remembers.
 
+use crate::dit::{Dit, DitConfig};
 use crate::mlp::{ConditionalMlp, ConditionalMlpConfig, TimeInputMlp, TimeInputMlpConfig};
+use crate::unet::{Unet, UnetConfig};
 use crate::{Error, Result, Trainable};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
@@ -22,19 +24,25 @@ pub enum ModelSpec {
     TimeInputMlp(TimeInputMlpConfig),
     /// [`ConditionalMlp`]: points with a class.
     ConditionalMlp(ConditionalMlpConfig),
+    /// [`Unet`]: images, with or without a class.
+    Unet(UnetConfig),
+    /// [`Dit`]: images, with or without a class or a context.
+    Dit(DitConfig),
     // The next model: a file or folder beside `mlp/` with `XConfig`, `X::new` and
     // `impl Trainable for X`, a variant here, a line in each match below, a name in NAMES.
 }
 
 impl ModelSpec {
     /// Every `type` there is.
-    pub const NAMES: &[&str] = &["time-input-mlp", "conditional-mlp"];
+    pub const NAMES: &[&str] = &["time-input-mlp", "conditional-mlp", "unet", "dit"];
 
     /// Its `type`.
     pub fn name(&self) -> &'static str {
         match self {
             ModelSpec::TimeInputMlp(_) => "time-input-mlp",
             ModelSpec::ConditionalMlp(_) => "conditional-mlp",
+            ModelSpec::Unet(_) => "unet",
+            ModelSpec::Dit(_) => "dit",
         }
     }
 
@@ -43,6 +51,8 @@ impl ModelSpec {
         match self {
             ModelSpec::TimeInputMlp(config) => config.check(),
             ModelSpec::ConditionalMlp(config) => config.check(),
+            ModelSpec::Unet(config) => config.check(),
+            ModelSpec::Dit(config) => config.check(),
         }
     }
 
@@ -52,6 +62,8 @@ impl ModelSpec {
         Ok(match self {
             ModelSpec::TimeInputMlp(c) => Box::new(TimeInputMlp::new(c, seed, kind, device)?),
             ModelSpec::ConditionalMlp(c) => Box::new(ConditionalMlp::new(c, seed, kind, device)?),
+            ModelSpec::Unet(c) => Box::new(Unet::new(c, seed, kind, device)?),
+            ModelSpec::Dit(c) => Box::new(Dit::new(c, seed, kind, device)?),
         })
     }
 
@@ -60,15 +72,20 @@ impl ModelSpec {
         match self {
             ModelSpec::TimeInputMlp(config) => vec![config.dim],
             ModelSpec::ConditionalMlp(config) => vec![config.dim],
+            ModelSpec::Unet(c) => vec![c.channels, c.image_size, c.image_size],
+            ModelSpec::Dit(c) => vec![c.channels, c.image_size, c.image_size],
         }
     }
 
     /// The number of classes, if it has any; the null class is not counted.
     pub fn num_classes(&self) -> Option<i64> {
-        match self {
-            ModelSpec::TimeInputMlp(_) => None,
-            ModelSpec::ConditionalMlp(config) => Some(config.num_classes),
-        }
+        let classes = match self {
+            ModelSpec::TimeInputMlp(_) => 0,
+            ModelSpec::ConditionalMlp(config) => config.num_classes,
+            ModelSpec::Unet(config) => config.num_classes,
+            ModelSpec::Dit(config) => config.num_classes,
+        };
+        (classes > 0).then_some(classes)
     }
 
     /// That the model has this class.

@@ -1,11 +1,12 @@
 //! What a training loop needs of a network beyond [`Network`].
 
 use crate::ModelSpec;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 use tweedie_core::{Cond, Network, Result};
 use tweedie_torch::autograd::vjp;
 use tweedie_torch::parameters::Parameters;
 use tweedie_torch::rng::Generator;
+use tweedie_torch::weights::StateDict;
 
 /// From a network's output, `[batch, …]`, to a loss (one number) and the loss's gradient with
 /// respect to the output, in its shape. It is called without autograd.
@@ -27,6 +28,17 @@ pub trait Trainable: Network + Send + std::fmt::Debug {
 
     /// The settings that build it again.
     fn spec(&self) -> ModelSpec;
+
+    /// Computes in `kind` from now on; parameters stay as they are, and so does the kind of what
+    /// goes in and comes out. Networks that are too small to gain by it don't listen.
+    fn compute_in(&mut self, kind: Kind) {
+        let _ = kind;
+    }
+
+    /// Takes out of a state dict what other libraries save and this network computes.
+    fn adapt(&self, dict: &mut StateDict) {
+        let _ = dict;
+    }
 
     /// [`Network::forward`] as in training: labels drop out. What is random is drawn from `rng`
     /// alone, in an order that depends on nothing but the shapes.

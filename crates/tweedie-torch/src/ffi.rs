@@ -36,6 +36,12 @@ unsafe extern "C" {
         b: f64,
     ) -> *mut c_char;
     pub(crate) fn tweedie_generator_state(generator: Raw, out: Raw, set: bool) -> *mut c_char;
+    pub(crate) fn tweedie_dropout(
+        out: Raw,
+        probability: f64,
+        seed: u64,
+        stream: u64,
+    ) -> *mut c_char;
     pub(crate) fn tweedie_adamw(
         lists: *const *const Raw,
         n: c_int,

@@ -2,7 +2,7 @@
 
 mod layers;
 
-pub use layers::{Conv2d, Conv2dConfig, Embedding, GroupNorm, LayerNorm, Linear};
+pub use layers::{Conv2d, Conv2dConfig, Embedding, GroupNorm, LayerNorm, Linear, RmsNorm, like};
 
 use crate::{Error, Result, optim, rng::Generator, weights};
 use std::collections::HashSet;
@@ -30,6 +30,23 @@ pub enum Init {
     Uniform(f64),
     /// Normal with this standard deviation.
     Normal(f64),
+}
+
+impl Init {
+    /// In single precision on the CPU.
+    fn draw(self, shape: &[i64], generator: &mut Generator) -> Result<Tensor> {
+        Ok(match self {
+            Init::Zeros => Tensor::f_zeros(shape, tch::kind::FLOAT_CPU)?,
+            Init::Ones => Tensor::f_ones(shape, tch::kind::FLOAT_CPU)?,
+            Init::Uniform(bound) => generator.uniform(shape, Kind::Float, -bound, bound)?,
+            Init::Normal(std) => generator.normal(shape, Kind::Float)?.f_mul_scalar(std)?,
+        })
+    }
+
+    /// Glorot & Bengio's uniform one (2010, eq. 16): `√(6 / (inputs + outputs))`.
+    pub fn xavier(inputs: i64, outputs: i64) -> Self {
+        Init::Uniform((6.0 / (inputs + outputs) as f64).sqrt())
+    }
 }
 
 impl Parameters {
@@ -111,6 +128,32 @@ impl Scope<'_> {
     /// # Errors
     /// If the name is taken or has an empty part, or the shape makes no sense.
     pub fn tensor(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor> {
+        self.make(name, shape, init, |t| Ok(t))
+    }
+
+    /// Starts a parameter anew: what follows its layer's own beginning, as networks do that were
+    /// written in PyTorch.
+    pub fn start_again(&mut self, parameter: &Tensor, init: Init) -> Result<()> {
+        let t = init.draw(&parameter.size(), &mut self.parameters.generator)?;
+        let _guard = tch::no_grad_guard();
+        parameter.shallow_clone().f_copy_(&t)?;
+        Ok(())
+    }
+
+    /// A new parameter `[out, in, height, width]` whose memory has `in` last.
+    pub fn channels_last(&mut self, name: &str, shape: &[i64; 4], init: Init) -> Result<Tensor> {
+        self.make(name, shape, init, |t| {
+            Ok(t.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+        })
+    }
+
+    fn make(
+        &mut self,
+        name: &str,
+        shape: &[i64],
+        init: Init,
+        lay_out: impl Fn(Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let name = format!("{}{name}", self.prefix);
         if self.parameters.taken.contains(&name) {
             return Err(Error::invalid("a parameter's name", name, "one that is not taken"));
@@ -119,13 +162,7 @@ impl Scope<'_> {
             return Err(Error::invalid("a parameter's name", name, "parts between single dots"));
         }
         crate::tensor::elements(shape)?;
-        let generator = &mut self.parameters.generator;
-        let t = match init {
-            Init::Zeros => Tensor::f_zeros(shape, tch::kind::FLOAT_CPU)?,
-            Init::Ones => Tensor::f_ones(shape, tch::kind::FLOAT_CPU)?,
-            Init::Uniform(bound) => generator.uniform(shape, Kind::Float, -bound, bound)?,
-            Init::Normal(std) => generator.normal(shape, Kind::Float)?.f_mul_scalar(std)?,
-        };
+        let t = lay_out(init.draw(shape, &mut self.parameters.generator)?)?;
         let (kind, device) = (self.parameters.kind, self.parameters.device);
         let t = t.f_to_device(device)?.f_to_kind(kind)?.f_set_requires_grad(true)?;
         self.parameters.taken.insert(name.clone());

@@ -83,6 +83,30 @@ impl Generator {
     }
 }
 
+/// What dropout multiplies by: 0 with this probability, else `1/(1 − probability)`, in the shape,
+/// kind and layout of `like`. It follows from the key and an element's place in memory alone: no
+/// generator is moved, and a mask can be made again. On other devices than the CPU it is made on
+/// the host.
+///
+/// # Errors
+/// Unless `probability` is in [0, 1) and `like` has a floating-point kind.
+pub fn dropout_mask(like: &Tensor, probability: f64, key: [u64; 2]) -> Result<Tensor> {
+    if !(0.0..1.0).contains(&probability) {
+        return Err(Error::invalid(
+            "the probability of dropout",
+            probability,
+            "a number in [0, 1)",
+        ));
+    }
+    let out = match like.device() {
+        Device::Cpu => like.detach().f_empty_like()?,
+        _ => Tensor::f_empty(like.size(), (like.f_kind()?, Device::Cpu))?,
+    };
+    // SAFETY: the tensor is live and fresh; the bridge checks its kind.
+    ffi::check(unsafe { ffi::tweedie_dropout(ffi::raw(&out), probability, key[0], key[1]) })?;
+    Ok(out.f_to_device(like.device())?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +156,25 @@ mod tests {
         assert!(g.uniform(&[1], Kind::Float, 1.0, 0.0).is_err());
         assert!(g.normal(&[-1], Kind::Float).is_err());
         assert!(g.permutation(-1).is_err());
+    }
+
+    #[test]
+    fn masks_drop_as_often_as_asked_and_come_again() {
+        let like = Tensor::zeros([64, 1000], tch::kind::FLOAT_CPU);
+        let mask = dropout_mask(&like, 0.25, [3, 1]).unwrap();
+        let values = to_f32(&mask).unwrap();
+        assert!(values.iter().all(|&v| v == 0.0 || (v - 1.0 / 0.75).abs() < 1e-6));
+        let dropped = values.iter().filter(|&&v| v == 0.0).count() as f64 / values.len() as f64;
+        // Four standard deviations of 64,000 draws.
+        assert!((dropped - 0.25).abs() < 4.0 * (0.25 * 0.75 / 64_000.0f64).sqrt(), "{dropped}");
+        assert_eq!(to_f32(&dropout_mask(&like, 0.25, [3, 1]).unwrap()).unwrap(), values);
+        assert_ne!(to_f32(&dropout_mask(&like, 0.25, [3, 2]).unwrap()).unwrap(), values);
+        assert_ne!(to_f32(&dropout_mask(&like, 0.25, [4, 1]).unwrap()).unwrap(), values);
+        let half = dropout_mask(&like.to_kind(Kind::BFloat16), 0.25, [3, 1]).unwrap();
+        assert_eq!(half.kind(), Kind::BFloat16);
+        let zeros = |t: &[f32]| t.iter().map(|&v| v == 0.0).collect::<Vec<_>>();
+        assert_eq!(zeros(&to_f32(&half).unwrap()), zeros(&values));
+        assert!(dropout_mask(&like, 1.0, [0, 0]).is_err());
+        assert!(dropout_mask(&like.to_kind(Kind::Int64), 0.5, [0, 0]).is_err());
     }
 }

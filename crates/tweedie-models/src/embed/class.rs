@@ -5,8 +5,9 @@ use tweedie_core::{Cond, Error, Result};
 use tweedie_torch::parameters::{Embedding, Linear, Scope};
 use tweedie_torch::rng::Generator;
 
-/// A class as a vector: a table with one row more than there are classes, SiLU, linear
-/// (smalldiffusion's `CondEmbedderLabel`, parameters `embeddings` and `mlp.1`).
+/// A class as a vector: a table with one row more than there are classes, then SiLU and linear
+/// (smalldiffusion's `CondEmbedderLabel`, parameters `embeddings` and `mlp.1`), or the table alone
+/// (DiT's).
 ///
 /// The last row is the null class. In training every label is replaced by it with probability
 /// `dropout_prob`, so that one network learns both branches of classifier-free guidance
@@ -14,12 +15,23 @@ use tweedie_torch::rng::Generator;
 #[derive(Debug)]
 pub struct ClassEmbedder {
     embeddings: Embedding,
-    mlp: Linear,
+    mlp: Option<Linear>,
     num_classes: i64,
     dropout_prob: f64,
 }
 
 impl ClassEmbedder {
+    /// The table alone, with DiT's initial weights.
+    pub fn table(
+        p: &mut Scope<'_>,
+        hidden_size: i64,
+        num_classes: i64,
+        dropout_prob: f64,
+    ) -> tweedie_torch::Result<Self> {
+        let embeddings = Embedding::new(&mut p.sub("embeddings"), num_classes + 1, hidden_size)?;
+        Ok(ClassEmbedder { embeddings, mlp: None, num_classes, dropout_prob })
+    }
+
     /// An embedding of `num_classes` classes in `hidden_size` numbers.
     pub fn new(
         p: &mut Scope<'_>,
@@ -29,7 +41,7 @@ impl ClassEmbedder {
     ) -> tweedie_torch::Result<Self> {
         Ok(ClassEmbedder {
             embeddings: Embedding::new(&mut p.sub("embeddings"), num_classes + 1, hidden_size)?,
-            mlp: Linear::new(&mut p.sub("mlp.1"), hidden_size, hidden_size, true)?,
+            mlp: Some(Linear::new(&mut p.sub("mlp.1"), hidden_size, hidden_size, true)?),
             num_classes,
             dropout_prob,
         })
@@ -48,14 +60,16 @@ impl ClassEmbedder {
     /// The labels of a condition, checked: `[batch]`, each a class or the null class. No condition
     /// is the null class.
     pub fn labels(&self, cond: Option<&Cond>, batch: i64) -> Result<Tensor> {
-        let Some(cond) = cond else {
-            return Ok(Tensor::full([batch], self.num_classes, (Kind::Int64, self.device())));
-        };
-        if cond.context.is_some() || cond.vector.is_some() {
+        if cond.is_some_and(|c| c.context.is_some() || c.vector.is_some()) {
             return Err(Error::Condition("this model takes classes and nothing else".into()));
         }
-        let Some(labels) = &cond.class else {
-            return self.labels(None, batch);
+        self.checked(cond.and_then(|c| c.class.as_ref()), batch)
+    }
+
+    /// Labels, checked: `[batch]`, each a class or the null class, which none means for all.
+    pub(crate) fn checked(&self, labels: Option<&Tensor>, batch: i64) -> Result<Tensor> {
+        let Some(labels) = labels else {
+            return Ok(Tensor::full([batch], self.num_classes, (Kind::Int64, self.device())));
         };
         if labels.size() != [batch] {
             return Err(Error::shape("class labels", format!("[{batch}]"), &labels.size()));
@@ -94,10 +108,19 @@ impl ClassEmbedder {
 
     /// `[batch]` labels that were checked to `[batch, hidden_size]`.
     pub fn forward(&self, labels: &Tensor) -> Tensor {
-        self.mlp.forward(&self.embeddings.forward(labels).silu())
+        let embedded = self.embeddings.forward(labels);
+        match &self.mlp {
+            Some(mlp) => mlp.forward(&embedded.silu()),
+            None => embedded,
+        }
+    }
+
+    /// Its table, and its linear layer if it has one, for networks that initialise them anew.
+    pub(crate) fn parts(&self) -> (&Embedding, Option<&Linear>) {
+        (&self.embeddings, self.mlp.as_ref())
     }
 
     fn device(&self) -> Device {
-        self.mlp.weight.device()
+        self.embeddings.weight.device()
     }
 }

@@ -39,6 +39,11 @@ impl SigmaEmbedderSinCos {
         let h = sin_cos(noise, self.factor, self.log_scale).to_kind(self.mlp.0.weight.kind());
         self.mlp.1.forward(&self.mlp.0.forward(&h).silu())
     }
+
+    /// Its linear layers, for networks that initialise them anew.
+    pub(crate) fn linears(&self) -> [&Linear; 2] {
+        [&self.mlp.0, &self.mlp.1]
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,11 @@ impl TimestepEmbedder {
         let h = first.forward(&bank.to_kind(first.weight.kind())).gelu("tanh");
         third.forward(&second.forward(&h).gelu("tanh"))
     }
+
+    /// Its linear layers, for networks that initialise them anew.
+    pub(crate) fn linears(&self) -> [&Linear; 3] {
+        self.mlp.each_ref()
+    }
 }
 
 #[cfg(test)]

@@ -82,7 +82,8 @@ fn bad_descriptions_are_named() {
     let path = folder.path().join("model.safetensors");
     let parametrization = serde_json::to_string(&Parametrization::default()).unwrap();
     let cases = [
-        (r#"{"type": "unet"}"#, "unknown variant `unet`"),
+        (r#"{"type": "perceptron"}"#, "unknown variant `perceptron`"),
+        (r#"{"type": "unet", "ch": 33}"#, "model.norm_groups is 32"),
         (r#"{"type": "time-input-mlp", "dim": -2}"#, "model.dim is -2"),
         (
             r#"{"type": "time-input-mlp", "hidden_dims": [99999999999]}"#,

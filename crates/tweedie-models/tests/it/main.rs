@@ -5,5 +5,6 @@ mod classes;
 mod embeddings;
 mod files;
 mod golden;
+mod images;
 mod init;
 mod training;

@@ -10,6 +10,8 @@ pub use tweedie_schedules as schedules;
 pub use tweedie_core as core;
 #[cfg(feature = "data")]
 pub use tweedie_data as data;
+#[cfg(feature = "eval")]
+pub use tweedie_eval as eval;
 #[cfg(feature = "models")]
 pub use tweedie_models as models;
 #[cfg(feature = "samplers")]

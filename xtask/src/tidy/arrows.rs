@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "tweedie-train",
         &["tweedie-schedules", "tweedie-torch", "tweedie-core", "tweedie-data", "tweedie-models"],
     ),
+    ("tweedie-eval", &["tweedie-torch", "tweedie-core", "tweedie-data"]),
     (
         "tweedie-analytic",
         &["tweedie-schedules", "tweedie-torch", "tweedie-core", "tweedie-samplers", "tweedie-data"],

@@ -30,7 +30,7 @@ pub(super) fn call(settings: Settings, sigma: f64, batch: i64) -> Result<Values>
 }
 
 /// `[60000, 1, 28, 28]` in [−1, 1].
-fn images() -> Result<Tensor> {
+pub(super) fn images() -> Result<Tensor> {
     let named = std::env::var_os("FASHION_MNIST_DIR").map(PathBuf::from);
     let usual = ["data/fashion-mnist", "/usr/share/datasets/fashion-mnist"].map(PathBuf::from);
     let folder = named

@@ -3,6 +3,7 @@
 //! Every reading runs in a process of its own, so that its peak memory means something.
 
 mod ideal;
+mod image;
 mod measure;
 mod overhead;
 mod startup;
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) threads: usize,
     /// Instead of each reading's own number of repetitions.
     pub(crate) repeat: Option<usize>,
+    /// Whether image networks compute in what is fastest here instead of single precision.
+    pub(crate) auto: bool,
 }
 
 impl Settings {
@@ -45,7 +48,7 @@ const fn reading(
     Reading { case, what, unit, take }
 }
 
-const READINGS: [Reading; 22] = [
+const READINGS: [Reading; 26] = [
     reading("toy-train", "train readme (100 pts, batch 100)", "it/s", |s| toy::train(s, 100, 2000)),
     reading("toy-train", "train 2048 pts, batch 2048", "it/s", |s| toy::train(s, 2048, 200)),
     reading("toy-sample", "2000 pts, 20 steps, gam=2", "s", toy::sample),
@@ -77,6 +80,10 @@ const READINGS: [Reading; 22] = [
     reading("sampler-overhead", "sample_heun [16, 4, 64, 64]", "us/step", |s| {
         overhead::heun(s, 16)
     }),
+    reading("dit", "forward batch 64", "s", |s| image::dit()?.forward(s)),
+    reading("dit", "train batch 64", "it/s", |s| image::dit()?.train(s)),
+    reading("unet", "forward batch 32", "s", |s| image::unet()?.forward(s)),
+    reading("unet", "train batch 32", "it/s", |s| image::unet()?.train(s)),
     reading("ideal-denoiser", "build 60k", "s", ideal::build),
     reading("ideal-denoiser", "call sigma=0.05 batch 64", "s", |s| ideal::call(s, 0.05, 64)),
     reading("ideal-denoiser", "call sigma=1.0 batch 64", "s", |s| ideal::call(s, 1.0, 64)),
@@ -133,6 +140,9 @@ pub(crate) fn take_apart(case: &str, what: &str, settings: Settings) -> Result<S
         .envs([("OMP_NUM_THREADS", &threads), ("RAYON_NUM_THREADS", &threads)])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
+    if settings.auto {
+        command.args(["--dtype", "auto"]);
+    }
     if let Some(repeat) = settings.repeat {
         command.args(["--repeat", &repeat.to_string()]);
     }
@@ -152,6 +162,6 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), READINGS.len());
         assert_eq!(list("toy-train", "2048").len(), 1);
-        assert_eq!(cases().len(), 5);
+        assert_eq!(cases().len(), 7);
     }
 }

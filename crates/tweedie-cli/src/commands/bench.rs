@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Repetitions of each reading
     #[arg(long)]
     repeat: Option<usize>,
+    /// What image networks compute in: "auto" is bf16 where the processor multiplies it
+    #[arg(long, value_parser = ["f32", "auto"], default_value = "f32")]
+    dtype: String,
     /// List the readings
     #[arg(long)]
     list: bool,
@@ -40,7 +43,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         return Err(usage(format!("no case {case:?}; one of {}, all", cases.join(", "))));
     }
     let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let settings = Settings { threads: args.threads.unwrap_or(available), repeat: args.repeat };
+    let (threads, repeat) = (args.threads.unwrap_or(available), args.repeat);
+    let settings = Settings { threads, repeat, auto: args.dtype == "auto" };
     if args.here {
         return bench::take(case, &args.what, settings);
     }

@@ -1,6 +1,6 @@
 //! Compiles the bridge against the headers of the libtorch that torch-sys found.
 use std::env::var_os;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::exit;
 
 const WANTED: &str = "tweedie-torch needs libtorch 2.13.0: run `cargo xtask setup`, or set LIBTORCH \
@@ -10,19 +10,32 @@ fn main() {
     println!("cargo:rerun-if-changed=cpp");
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
     let include = include();
-    cc::Build::new()
+    // What a sampler adds up has the same bits on every processor: no multiplication and addition
+    // becomes one operation.
+    build(&include, &["cpp/bridge.cpp", "cpp/dropout.cpp", "cpp/fused.cpp"])
+        .flag("-ffp-contract=off")
+        .compile("tweedie_bridge");
+    // Networks have not anyway. A choice between numbers is no branch if comparing them traps nothing.
+    build(&include, &["cpp/group_norm.cpp", "cpp/tokens.cpp"])
+        .flag("-ffp-contract=fast")
+        .flag("-fno-trapping-math")
+        .compile("tweedie_ops");
+}
+
+fn build(include: &Path, files: &[&str]) -> cc::Build {
+    let mut build = cc::Build::new();
+    build
         .cpp(true)
         .std("c++17")
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
-        .include(&include)
+        .include(include)
         .include(include.join("torch/csrc/api/include"))
-        .flag("-ffp-contract=off")
         // at::parallel_for is inline and serial without it; torch-sys links the runtime.
         .flag_if_supported("-fopenmp")
         .opt_level(3)
         .warnings(false)
-        .files(["cpp/bridge.cpp", "cpp/dropout.cpp", "cpp/fused.cpp"])
-        .compile("tweedie_bridge");
+        .files(files);
+    build
 }
 
 /// Where the headers are: beside the libraries, unless torch-sys was told otherwise.

@@ -67,6 +67,25 @@ unsafe extern "C" {
         out: *const Raw,
     ) -> *mut c_char;
     pub(crate) fn tweedie_clear_grads(ts: *const Raw, n: c_int) -> *mut c_char;
+    pub(crate) fn tweedie_group_norm(
+        x: Raw,
+        weight: Raw,
+        bias: Raw,
+        shift: Raw,
+        groups: i64,
+        eps: f64,
+        silu: bool,
+        out: *mut Raw,
+    ) -> *mut c_char;
+    pub(crate) fn tweedie_modulated_norm(
+        x: Raw,
+        scale: Raw,
+        shift: Raw,
+        eps: f64,
+        out: *mut Raw,
+    ) -> *mut c_char;
+    pub(crate) fn tweedie_gated(x: Raw, gate: Raw, h: Raw, out: *mut Raw) -> *mut c_char;
+    pub(crate) fn tweedie_gelu(x: Raw, out: *mut Raw) -> *mut c_char;
     pub(crate) fn tweedie_flush_denormals(on: bool) -> *mut c_char;
     pub(crate) fn tweedie_keep_memory() -> bool;
     pub(crate) fn tweedie_load_cuda() -> bool;

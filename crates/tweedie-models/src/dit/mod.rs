@@ -206,12 +206,12 @@ impl Dit {
             Place::Added(_) => None,
         };
         for block in &self.blocks {
-            h = block.forward(&h, &y, context.as_ref(), rope.as_ref());
+            h = block.forward(&h, &y, context.as_ref(), rope.as_ref())?;
         }
         if others > 0 {
             h = h.narrow(1, others, patches);
         }
-        let out = self.final_linear.forward(&self.final_norm.forward(&h, &y));
+        let out = self.final_linear.forward(&self.final_norm.forward(&h, &y)?);
         let image =
             patches::unpatchify(&out, self.config.grid(), patch_size, self.config.out_channels());
         Ok(image.narrow(1, 0, channels).to_kind(x.kind()))

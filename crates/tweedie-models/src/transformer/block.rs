@@ -3,8 +3,8 @@
 use super::{Attention, AttentionConfig, CrossAttention, Rope};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
-use tweedie_torch::Result;
 use tweedie_torch::parameters::{LayerNorm, Linear, Scope};
+use tweedie_torch::{Result, ops};
 
 const EPS: f64 = 1e-6;
 
@@ -44,22 +44,23 @@ pub(crate) struct BlockConfig {
     pub(crate) cross_dim: Option<i64>,
 }
 
-/// Numbers of the condition for every token: `n` vectors as wide as a token, out of one linear
+/// Numbers of the condition for every token: two vectors as wide as a token, out of one linear
 /// layer (`proj.1`, behind a SiLU that all modulations share).
 #[derive(Debug)]
 pub(crate) struct Modulation {
     proj: Linear,
-    n: i64,
+    width: i64,
 }
 
 impl Modulation {
-    fn new(p: &mut Scope<'_>, width: i64, n: i64) -> Result<Self> {
-        Ok(Modulation { proj: Linear::new(&mut p.sub("proj.1"), width, n * width, true)?, n })
+    fn new(p: &mut Scope<'_>, width: i64) -> Result<Self> {
+        Ok(Modulation { proj: Linear::new(&mut p.sub("proj.1"), width, 2 * width, true)?, width })
     }
 
-    /// SiLU of the condition, `[batch, width]`, to `n` of `[batch, 1, width]`.
-    fn forward(&self, y: &Tensor) -> Vec<Tensor> {
-        self.proj.forward(y).unsqueeze(1).chunk(self.n, 2)
+    /// SiLU of the condition, `[batch, width]`, to two of `[batch, 1, width]`.
+    fn forward(&self, y: &Tensor) -> [Tensor; 2] {
+        let both = self.proj.forward(y).unsqueeze(1);
+        [0, self.width].map(|from| both.narrow(2, from, self.width))
     }
 
     pub(crate) fn linear(&self) -> &Linear {
@@ -75,15 +76,13 @@ pub(crate) struct ModulatedLayerNorm {
 
 impl ModulatedLayerNorm {
     pub(crate) fn new(p: &mut Scope<'_>, width: i64) -> Result<Self> {
-        Ok(ModulatedLayerNorm { modulation: Modulation::new(&mut p.sub("modulation"), width, 2)? })
+        Ok(ModulatedLayerNorm { modulation: Modulation::new(&mut p.sub("modulation"), width)? })
     }
 
     /// `x` is `[batch, tokens, width]`, `y` is SiLU of the condition.
-    pub(crate) fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
-        let [scale, shift] = &self.modulation.forward(y)[..] else { return x.shallow_clone() };
-        let width = x.size()[2];
-        let normed = x.layer_norm([width], None::<&Tensor>, None::<&Tensor>, EPS, false);
-        normed * (scale + 1.0) + shift
+    pub(crate) fn forward(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        let [scale, shift] = self.modulation.forward(y);
+        ops::modulated_norm(x, &scale, &shift, EPS)
     }
 }
 
@@ -108,22 +107,17 @@ impl Mlp {
         Ok(Mlp { layers, kind: config.mlp })
     }
 
-    fn forward(&self, x: &Tensor) -> Tensor {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let h = self.layers[0].forward(x);
         let h = match self.kind {
-            Perceptron::Gelu => gelu(h),
+            Perceptron::Gelu => ops::gelu(h)?,
             Perceptron::SwiGlu => {
                 let halves = h.chunk(2, -1);
                 halves[0].silu() * &halves[1]
             }
         };
-        self.layers[1].forward(&h)
+        Ok(self.layers[1].forward(&h))
     }
-}
-
-/// In place, unless autograd wants to keep what was there.
-fn gelu(mut h: Tensor) -> Tensor {
-    if h.requires_grad() { h.gelu("tanh") } else { h.gelu_("tanh") }
 }
 
 /// smalldiffusion's `DiTBlock`, with more settings: attention and a perceptron, each behind a norm
@@ -158,7 +152,7 @@ impl Block {
             cross,
             norm2: ModulatedLayerNorm::new(&mut p.sub("norm2"), width)?,
             mlp: Mlp::new(&mut p.sub("mlp"), width, config)?,
-            gates: Modulation::new(&mut p.sub("scale_modulation"), width, 2)?,
+            gates: Modulation::new(&mut p.sub("scale_modulation"), width)?,
         })
     }
 
@@ -169,13 +163,14 @@ impl Block {
         y: &Tensor,
         context: Option<&Tensor>,
         rope: Option<&Rope>,
-    ) -> Tensor {
-        let [gate_attn, gate_mlp] = &self.gates.forward(y)[..] else { return x.shallow_clone() };
-        let mut x = gated(x, gate_attn, &self.attn.forward(&self.norm1.forward(x, y), rope));
+    ) -> Result<Tensor> {
+        let [gate_attn, gate_mlp] = self.gates.forward(y);
+        let h = self.attn.forward(&self.norm1.forward(x, y)?, rope);
+        let mut x = ops::gated(x, &gate_attn, &h)?;
         if let (Some((norm, cross)), Some(context)) = (&self.cross, context) {
             x = &x + cross.forward(&norm.forward(&x), context);
         }
-        gated(&x, gate_mlp, &self.mlp.forward(&self.norm2.forward(&x, y)))
+        ops::gated(&x, &gate_mlp, &self.mlp.forward(&self.norm2.forward(&x, y)?)?)
     }
 
     /// Linear layers in the order in which PyTorch's `apply` visits them.
@@ -193,9 +188,4 @@ impl Block {
     pub(crate) fn modulations(&self) -> [&Linear; 3] {
         [self.norm1.modulation.linear(), self.norm2.modulation.linear(), self.gates.linear()]
     }
-}
-
-/// `x + gate·h`
-fn gated(x: &Tensor, gate: &Tensor, h: &Tensor) -> Tensor {
-    x.addcmul(gate, h)
 }

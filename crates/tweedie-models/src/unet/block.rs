@@ -5,6 +5,7 @@ use super::dropout::Dropout;
 use crate::transformer::{Attention, AttentionConfig};
 use tch::Tensor;
 use tweedie_torch::Result;
+use tweedie_torch::ops::Around;
 use tweedie_torch::parameters::{Conv2d, Conv2dConfig, GroupNorm, Linear, Scope};
 
 const EPS: f64 = 1e-6;
@@ -86,15 +87,13 @@ impl ResnetBlock {
 
     /// `x` is `[batch, inputs, height, width]`, `emb` is SiLU of the embedding, `[batch, …]`.
     pub(super) fn forward(&self, x: &Tensor, emb: &Tensor, dropout: &Dropout) -> Result<Tensor> {
-        let h = self.change.apply(silu(self.norm1.forward(x)));
-        let emb = self.embed.forward(emb).unsqueeze(2).unsqueeze(3);
+        let silu = |shift| Around { shift, silu: true };
+        let h = self.change.apply(self.norm1.forward_around(x, silu(None))?);
+        let emb = self.embed.forward(emb);
         let h = self.conv1.forward(&h);
-        let h = match self.scale_shift {
-            false => silu(self.norm2.forward(&add(h, &emb))),
-            true => {
-                let [scale, shift] = &emb.chunk(2, 1)[..] else { return Ok(h) };
-                silu(self.norm2.forward(&h) * (scale + 1.0) + shift)
-            }
+        let h = match (self.scale_shift, &emb.chunk(2, 1)[..]) {
+            (true, [scale, shift]) => self.norm2.forward_adaptive(&h, scale, shift)?,
+            _ => self.norm2.forward_around(&h, silu(Some(&emb)))?,
         };
         let h = self.conv2.forward(&dropout.apply(h, self.dropout)?);
         let around = match &self.shortcut {
@@ -117,11 +116,6 @@ fn add(mut h: Tensor, other: &Tensor) -> Tensor {
 
 fn scaled(mut h: Tensor, factor: f64) -> Tensor {
     if factor == 1.0 { h } else { h.g_mul_scalar_(factor) }
-}
-
-/// In place, unless autograd wants to keep what was there.
-fn silu(mut h: Tensor) -> Tensor {
-    if h.requires_grad() { h.silu() } else { h.silu_() }
 }
 
 /// Norm, attention of all pixels to each other, convolution; added to what came in
@@ -148,11 +142,11 @@ impl AttentionBlock {
     }
 
     /// `[batch, channels, height, width]` to the same shape.
-    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let size = x.size();
-        let tokens = self.norm.forward(x).flatten(2, 3).transpose(1, 2);
+        let tokens = self.norm.forward(x)?.flatten(2, 3).transpose(1, 2);
         let h = self.attn.forward(&tokens, None).transpose(1, 2).reshape(&size);
-        scaled(add(self.proj_out.forward(&h), x), self.skip_scale)
+        Ok(scaled(add(self.proj_out.forward(&h), x), self.skip_scale))
     }
 
     /// The convolution that begins as 0 where that is wanted.

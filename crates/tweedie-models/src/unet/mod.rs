@@ -14,6 +14,7 @@ use block::{AttentionBlock, Change, ResnetBlock, Way};
 use dropout::Dropout;
 use tch::{Device, Kind, Tensor};
 use tweedie_core::{Cond, Error, Network, NoiseInput, Result};
+use tweedie_torch::ops::Around;
 use tweedie_torch::parameters::{Conv2d, Conv2dConfig, GroupNorm, Init, Parameters, Scope};
 use tweedie_torch::rng::Generator;
 
@@ -71,10 +72,10 @@ impl Block {
         dropout: &Dropout,
     ) -> tweedie_torch::Result<Tensor> {
         let h = self.resnet.forward(x, emb, dropout)?;
-        Ok(match &self.attention {
+        match &self.attention {
             Some(attention) => attention.forward(&h),
-            None => h,
-        })
+            None => Ok(h),
+        }
     }
 }
 
@@ -266,7 +267,7 @@ impl Unet {
             }
         }
         h = self.mid.0.forward(&h, emb, dropout)?;
-        h = self.mid.1.forward(&h);
+        h = self.mid.1.forward(&h)?;
         h = self.mid.2.forward(&h, emb, dropout)?;
         for Level { blocks, way } in &self.ups {
             for block in blocks {
@@ -277,7 +278,8 @@ impl Unet {
                 h = way.forward(&h, emb, dropout)?;
             }
         }
-        Ok(self.out_conv.forward(&self.out_norm.forward(&h).silu()))
+        let silu = Around { silu: true, ..Default::default() };
+        Ok(self.out_conv.forward(&self.out_norm.forward_around(&h, silu)?))
     }
 }
 

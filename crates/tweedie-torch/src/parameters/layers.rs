@@ -4,7 +4,7 @@
 //! whose input is `BFloat16` computes in that, from parameters that stay as precise as they are.
 
 use super::{Init, Scope};
-use crate::{Error, Result};
+use crate::{Error, Result, ops};
 use tch::Tensor;
 
 /// A parameter in the kind of `x`: itself, if it has that kind already.
@@ -192,10 +192,23 @@ impl GroupNorm {
         Ok(GroupNorm { weight, bias, groups, eps })
     }
 
-    /// `[batch, channels, …]` to the same shape.
-    pub fn forward(&self, x: &Tensor) -> Tensor {
-        let (weight, bias) = (like(&self.weight, x), like(&self.bias, x));
-        x.group_norm(self.groups, Some(&weight), Some(&bias), self.eps, false)
+    /// Images `[batch, channels, height, width]` to the same shape.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward_around(x, ops::Around::default())
+    }
+
+    /// The same with what comes before and behind it.
+    pub fn forward_around(&self, x: &Tensor, around: ops::Around<'_>) -> Result<Tensor> {
+        ops::group_norm(x, self.groups, &self.weight, &self.bias, self.eps, around)
+    }
+
+    /// [`forward`](Self::forward), times `1 + scale` plus `shift`, then SiLU: both are
+    /// `[batch, channels]` (arXiv:2105.05233, §3, "adaptive group normalization").
+    pub fn forward_adaptive(&self, x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+        let scale = scale.to_kind(self.weight.kind()) + 1.0;
+        let (weight, bias) = (&self.weight * &scale, &self.bias * &scale + shift);
+        let around = ops::Around { silu: true, ..Default::default() };
+        ops::group_norm(x, self.groups, &weight, &bias, self.eps, around)
     }
 }
 

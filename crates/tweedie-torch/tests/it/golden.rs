@@ -169,7 +169,7 @@ fn layers_start_and_work_as_pytorchs() {
     close(&fc.forward(&ramp(-1.0, 1.0, &[2, 3])), &g.fc, 16.0, "fc");
     close(&emb.forward(&from_i64(&[2, 0], &[2]).unwrap()), &g.emb, OTHER_PROCESSOR, "emb");
     let image = ramp(-1.0, 1.0, &[2, 4, 5, 5]);
-    close(&gn.forward(&conv.forward(&image)), &g.conv, 64.0, "conv and gn");
+    close(&gn.forward(&conv.forward(&image)).unwrap(), &g.conv, 64.0, "conv and gn");
     close(&ln.forward(&ramp(-3.0, 1.0, &[2, 4]).square()), &g.ln, 64.0, "ln");
 }
 

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod golden;
+mod ops;
 mod runtime;
 mod traps;

@@ -1,5 +1,6 @@
 //! Classes, and the class that stands for none.
 
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 use tweedie_core::{Cond, Error, Result};
 use tweedie_torch::parameters::{Embedding, Linear, Scope};
@@ -18,6 +19,35 @@ pub struct ClassEmbedder {
     mlp: Option<Linear>,
     num_classes: i64,
     dropout_prob: f64,
+}
+
+/// How a class becomes a vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassEmbedding {
+    /// A table, SiLU, linear: smalldiffusion's.
+    #[default]
+    Mlp,
+    /// A table: the paper's.
+    Table,
+}
+
+impl ClassEmbedding {
+    /// The network of it for so many classes, with `hidden_size` numbers at its end; none for 0.
+    pub fn build(
+        self,
+        p: &mut Scope<'_>,
+        hidden_size: i64,
+        num_classes: i64,
+        dropout_prob: f64,
+    ) -> tweedie_torch::Result<Option<ClassEmbedder>> {
+        let new = match (num_classes, self) {
+            (0, _) => return Ok(None),
+            (_, ClassEmbedding::Mlp) => ClassEmbedder::new,
+            (_, ClassEmbedding::Table) => ClassEmbedder::table,
+        };
+        new(p, hidden_size, num_classes, dropout_prob).map(Some)
+    }
 }
 
 impl ClassEmbedder {

@@ -1,7 +1,7 @@
 //! The settings of a U-Net, and those of well-known ones.
 
 use crate::embed::NoiseEmbedding;
-use crate::images::{check_probability, check_size};
+use crate::inputs::{check_probability, check_size};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
-//! What networks of images share: how they check what comes in.
+//! What networks share: how they check what comes in, and how level and class become one vector.
 
-use crate::embed::ClassEmbedder;
-use tch::Tensor;
+use crate::embed::{ClassEmbedder, NoiseEmbedder};
+use tch::{Kind, Tensor};
 use tweedie_core::{Cond, Error, Result};
 use tweedie_torch::rng::Generator;
 
@@ -37,9 +37,17 @@ pub(crate) fn check_input(x: &Tensor, noise: &Tensor, sample: &[i64]) -> Result<
     Ok(size[0])
 }
 
-/// The class's share of the embedding, with labels dropped as in training if there is a generator.
+/// That a condition says nothing but a class.
+pub(crate) fn check_classes_alone(cond: Option<&Cond>) -> Result<()> {
+    match cond.is_some_and(|c| c.context.is_some() || c.vector.is_some()) {
+        true => Err(Error::Condition("this model takes classes and nothing else".into())),
+        false => Ok(()),
+    }
+}
+
+/// The labels of a condition, checked, and dropped as in training if there is a generator.
 /// A network without classes refuses them.
-pub(crate) fn embed_class(
+pub(crate) fn labels(
     embedder: Option<&ClassEmbedder>,
     cond: Option<&Cond>,
     batch: i64,
@@ -49,11 +57,25 @@ pub(crate) fn embed_class(
         (None, None) => Ok(None),
         (None, Some(_)) => Err(Error::Condition("this model has no classes".into())),
         (Some(embedder), class) => {
-            let mut labels = embedder.checked(class, batch)?;
-            if let Some(rng) = rng {
-                labels = embedder.drop(&labels, rng)?;
-            }
-            Ok(Some(embedder.forward(&labels)))
+            let labels = embedder.checked(class, batch)?;
+            Ok(Some(match rng {
+                Some(rng) => embedder.drop(&labels, rng)?,
+                None => labels,
+            }))
         }
     }
+}
+
+/// SiLU of the sum of what level and class become: `[batch, width]`, in `kind`.
+pub(crate) fn embed(
+    (level, noise): (&NoiseEmbedder, &Tensor),
+    class: Option<&ClassEmbedder>,
+    labels: Option<&Tensor>,
+    kind: Kind,
+) -> Tensor {
+    let mut y = level.forward(noise);
+    if let (Some(class), Some(labels)) = (class, labels) {
+        y += class.forward(labels);
+    }
+    y.silu().to_kind(kind)
 }

@@ -92,7 +92,8 @@ fn back(
     let leaf = |t: &Tensor| t.detach().set_requires_grad(true);
     let leaves: State = state.iter().map(leaf).collect();
     let outputs = segment(leaves.iter().map(Tensor::shallow_clone).collect())?;
-    let pairs = outputs.iter().zip(cotangents);
+    // What depends on nothing that learns, and what nothing depends on, has no gradient.
+    let pairs = outputs.iter().zip(cotangents).filter(|(output, _)| output.requires_grad());
     let pairs: Vec<(&Tensor, &Tensor)> =
         pairs.filter_map(|(output, cotangent)| Some((output, cotangent.as_ref()?))).collect();
     let inputs: Vec<&Tensor> = leaves.iter().chain(parameters.iter().copied()).collect();
@@ -190,7 +191,7 @@ mod tests {
         };
         let mut wrong = |y: &Tensor| Ok((y.sum(Kind::Float), y.unsqueeze(0)));
         assert!(run(&parameters, &mut wrong).contains("cotangent has shape [1, 2]"));
-        parameters.root().tensor("unused", &[2], Init::Ones).unwrap();
+        let _ = parameters.root().tensor("unused", &[2], Init::Ones).unwrap();
         let mut loss = |y: &Tensor| Ok((y.sum(Kind::Float), y.ones_like()));
         assert!(run(&parameters, &mut loss).contains("does not depend on a parameter"));
     }

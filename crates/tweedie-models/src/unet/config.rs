@@ -93,7 +93,7 @@ impl Default for UnetConfig {
 
 impl UnetConfig {
     /// The settings that EDM trains DDPM++ with on CIFAR-10 (Karras et al., arXiv:2206.00364,
-    /// Table 7), as far as this family has them.
+    /// Table 7), as far as this family has them. `docs/models.md` compares the numbers of parameters.
     pub fn ddpm_plus_plus(image_size: i64, channels: i64) -> Self {
         UnetConfig {
             image_size,

@@ -1,9 +1,10 @@
 //! What networks share: how they check what comes in, and how level and class become one vector.
 
 use crate::embed::{ClassEmbedder, NoiseEmbedder};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use tweedie_core::{Cond, Error, Result};
 use tweedie_torch::rng::Generator;
+use tweedie_torch::tensor::to_i64;
 
 /// Sizes above this are mistakes.
 const MAX: i64 = 1 << 16;
@@ -24,8 +25,14 @@ pub(crate) fn check_probability(field: &'static str, value: f64) -> crate::Resul
     }
 }
 
-/// That `x` is `[batch, …sample]` and `noise` is `[batch]`. Returns the batch.
-pub(crate) fn check_input(x: &Tensor, noise: &Tensor, sample: &[i64]) -> Result<i64> {
+/// That `x` is `[batch, …sample]` and `noise` is `[batch]`, both where the network is. Returns the
+/// batch.
+pub(crate) fn check_input(
+    x: &Tensor,
+    noise: &Tensor,
+    sample: &[i64],
+    device: Device,
+) -> Result<i64> {
     let size = x.size();
     if size.is_empty() || size[1..] != *sample {
         let sample = sample.iter().map(|n| format!(", {n}")).collect::<String>();
@@ -34,7 +41,27 @@ pub(crate) fn check_input(x: &Tensor, noise: &Tensor, sample: &[i64]) -> Result<
     if noise.size() != size[..1] {
         return Err(Error::shape("noise", format!("[{}]", size[0]), &noise.size()));
     }
+    for (what, t) in [("the device of x", x), ("the device of noise", noise)] {
+        if t.device() != device {
+            let found = format!("{:?}", t.device());
+            return Err(Error::invalid(what, found, format!("{device:?}, where the network is")));
+        }
+    }
     Ok(size[0])
+}
+
+/// That whole numbers are below `end` and not below 0: `refuse` names the one that is not. Without
+/// this a wrong one reads past a table on a GPU, which ends the process's use of it. One wait for
+/// the device.
+pub(crate) fn check_range(t: &Tensor, end: i64, refuse: impl Fn(i64) -> Error) -> Result<()> {
+    if t.numel() == 0 {
+        return Ok(());
+    }
+    let extremes = to_i64(&Tensor::stack(&[t.min(), t.max()], 0))?;
+    match extremes.into_iter().find(|extreme| !(0..end).contains(extreme)) {
+        Some(found) => Err(refuse(found)),
+        None => Ok(()),
+    }
 }
 
 /// That a condition says nothing but a class.

@@ -144,8 +144,10 @@ impl Dit {
         rng: Option<&mut Generator>,
     ) -> Result<Vec<Segment<'a>>> {
         let DitConfig { image_size, channels, .. } = self.config;
-        let batch = check_input(x, noise, &[channels, image_size, image_size])?;
-        let context = self.context(cond, batch)?.map(|c| c.to_kind(self.compute));
+        let (sample, device) = ([channels, image_size, image_size], self.parameters.device());
+        let batch = check_input(x, noise, &sample, device)?;
+        let context = self.context(cond, batch)?;
+        let context = context.map(|c| c.to_device(device).to_kind(self.compute));
         let labels = labels(self.cond_embed.as_ref(), cond, batch, rng)?;
         // Tokens of a context that stand before the image's, or that blocks attend to.
         let (joint, cross) = match self.context_embed {

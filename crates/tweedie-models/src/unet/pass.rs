@@ -19,7 +19,8 @@ impl Unet {
         mut rng: Option<&mut Generator>,
     ) -> Result<Vec<Segment<'a>>> {
         let UnetConfig { image_size, channels, .. } = self.config;
-        let batch = check_input(x, noise, &[channels, image_size, image_size])?;
+        let (sample, device) = ([channels, image_size, image_size], self.parameters.device());
+        let batch = check_input(x, noise, &sample, device)?;
         check_classes_alone(cond)?;
         let labels = labels(self.cond_embed.as_ref(), cond, batch, rng.as_deref_mut())?;
         let seed = Dropout::seed(rng)?;

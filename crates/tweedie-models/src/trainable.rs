@@ -36,8 +36,8 @@ pub trait Trainable: Network + Send + std::fmt::Debug {
     }
 
     /// Whether training keeps only what lies between the network's blocks, and computes what is
-    /// within them again on the way back (arXiv:1604.06174): less memory, about a third more time,
-    /// the same gradients up to rounding. Off at first. It is a setting of training, not of the
+    /// within them again on the way back (arXiv:1604.06174): less memory, one forward pass more a
+    /// step, the same gradients up to rounding. Off at first. It is a setting of training, not of the
     /// weights. Networks that are too small to gain by it don't listen.
     fn checkpoint_activations(&mut self, on: bool) {
         let _ = on;

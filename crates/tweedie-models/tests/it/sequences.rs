@@ -59,7 +59,7 @@ fn without_positions_a_sequence_is_a_set() {
 fn a_causal_network_does_not_look_ahead() {
     let (x, noise) = inputs(2, Kind::Double);
     let other = x.copy();
-    other.narrow(1, 3, 2).fill_(0.5);
+    let _ = other.narrow(1, 3, 2).fill_(0.5);
     for causal in [true, false] {
         let model = built(Transformer1dConfig { causal, ..small() }, Kind::Double);
         let [a, b] = [&x, &other].map(|x| model.forward(x, &noise, None).unwrap());

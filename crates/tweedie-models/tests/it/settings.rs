@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 use tweedie_core::{Cond, Network};
 use tweedie_models::dit::from_facebook;
-use tweedie_models::{ModelSpec, Trainable};
+use tweedie_models::ModelSpec;
 use tweedie_torch::rng::Generator;
 use tweedie_torch::tensor::{from_f64, to_f64, to_i64};
 use tweedie_torch::weights::{KindPolicy, StateDict, header, load};

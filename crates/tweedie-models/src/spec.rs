@@ -2,6 +2,7 @@
 
 use crate::dit::{Dit, DitConfig};
 use crate::mlp::{ConditionalMlp, ConditionalMlpConfig, TimeInputMlp, TimeInputMlpConfig};
+use crate::transformer_1d::{Transformer1d, Transformer1dConfig};
 use crate::unet::{Unet, UnetConfig};
 use crate::{Error, Result, Trainable};
 use serde::{Deserialize, Serialize};
@@ -28,13 +29,17 @@ pub enum ModelSpec {
     Unet(UnetConfig),
     /// [`Dit`]: images, with or without a class or a context.
     Dit(DitConfig),
+    /// [`Transformer1d`]: sequences of vectors or words, with or without a class.
+    #[serde(rename = "transformer-1d")]
+    Transformer1d(Transformer1dConfig),
     // The next model: a file or folder beside `mlp/` with `XConfig`, `X::new` and
     // `impl Trainable for X`, a variant here, a line in each match below, a name in NAMES.
 }
 
 impl ModelSpec {
     /// Every `type` there is.
-    pub const NAMES: &[&str] = &["time-input-mlp", "conditional-mlp", "unet", "dit"];
+    pub const NAMES: &[&str] =
+        &["time-input-mlp", "conditional-mlp", "unet", "dit", "transformer-1d"];
 
     /// Its `type`.
     pub fn name(&self) -> &'static str {
@@ -43,6 +48,7 @@ impl ModelSpec {
             ModelSpec::ConditionalMlp(_) => "conditional-mlp",
             ModelSpec::Unet(_) => "unet",
             ModelSpec::Dit(_) => "dit",
+            ModelSpec::Transformer1d(_) => "transformer-1d",
         }
     }
 
@@ -53,6 +59,7 @@ impl ModelSpec {
             ModelSpec::ConditionalMlp(config) => config.check(),
             ModelSpec::Unet(config) => config.check(),
             ModelSpec::Dit(config) => config.check(),
+            ModelSpec::Transformer1d(config) => config.check(),
         }
     }
 
@@ -64,6 +71,7 @@ impl ModelSpec {
             ModelSpec::ConditionalMlp(c) => Box::new(ConditionalMlp::new(c, seed, kind, device)?),
             ModelSpec::Unet(c) => Box::new(Unet::new(c, seed, kind, device)?),
             ModelSpec::Dit(c) => Box::new(Dit::new(c, seed, kind, device)?),
+            ModelSpec::Transformer1d(c) => Box::new(Transformer1d::new(c, seed, kind, device)?),
         })
     }
 
@@ -74,6 +82,7 @@ impl ModelSpec {
             ModelSpec::ConditionalMlp(config) => vec![config.dim],
             ModelSpec::Unet(c) => vec![c.channels, c.image_size, c.image_size],
             ModelSpec::Dit(c) => vec![c.channels, c.image_size, c.image_size],
+            ModelSpec::Transformer1d(config) => config.sample_shape(),
         }
     }
 
@@ -84,6 +93,7 @@ impl ModelSpec {
             ModelSpec::ConditionalMlp(config) => config.num_classes,
             ModelSpec::Unet(config) => config.num_classes,
             ModelSpec::Dit(config) => config.num_classes,
+            ModelSpec::Transformer1d(config) => config.num_classes,
         };
         (classes > 0).then_some(classes)
     }

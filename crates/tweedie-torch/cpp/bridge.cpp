@@ -106,14 +106,15 @@ char* tweedie_scale(at::Tensor* const* ts, int n, double factor) {
   })
 }
 
-// Gradients of output (times cotangent, unless null) into out, which holds n empty tensors.
-// An input that the output does not depend on leaves its tensor as it is.
-char* tweedie_grads(at::Tensor* output, at::Tensor* cotangent, at::Tensor* const* inputs, int n,
-                    at::Tensor* const* out) {
+// Gradients of m outputs, each times its cotangent (ones, if cotangents is null), into out, which holds
+// n empty tensors. An input that no output depends on leaves its tensor as it is.
+char* tweedie_grads(at::Tensor* const* outputs, at::Tensor* const* cotangents, int m, at::Tensor* const* inputs,
+                    int n, at::Tensor* const* out) {
   TRY({
-    std::vector<at::Tensor> cotangents;
-    if (cotangent) cotangents.push_back(*cotangent);
-    auto grads = torch::autograd::grad({*output}, list(inputs, n), cotangents, /*retain_graph=*/false,
+    if (m == 0 || n == 0) return nullptr;
+    std::vector<at::Tensor> times;
+    if (cotangents) times = list(cotangents, m);
+    auto grads = torch::autograd::grad(list(outputs, m), list(inputs, n), times, /*retain_graph=*/false,
                                        /*create_graph=*/false, /*allow_unused=*/true);
     for (int i = 0; i < n; i++)
       if (grads[i].defined()) *out[i] = grads[i];

@@ -13,7 +13,7 @@ pub fn grad(output: &Tensor, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
     if elements(&output.size())? != 1 {
         return Err(Error::Shape { what: "output".into(), expected: vec![], found: output.size() });
     }
-    grads(output, None, inputs)
+    all(grads(&[output], None, inputs)?)
 }
 
 /// The product of `cotangent`, in the shape of `output`, with the Jacobian of `output`. The graph
@@ -22,33 +22,58 @@ pub fn grad(output: &Tensor, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
 /// # Errors
 /// As [`grad`], or if `cotangent` has another shape.
 pub fn vjp(output: &Tensor, cotangent: &Tensor, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-    if output.size() != cotangent.size() {
-        let (expected, found) = (output.size(), cotangent.size());
-        return Err(Error::Shape { what: "cotangent".into(), expected, found });
-    }
-    grads(output, Some(cotangent), inputs)
+    all(vjps(&[(output, cotangent)], inputs)?)
 }
 
-fn grads(output: &Tensor, cotangent: Option<&Tensor>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-    if !output.requires_grad() {
+/// [`vjp`] of several outputs, each with its cotangent, added up; nothing for an input that no
+/// output depends on. An output may itself be an input. The graphs are freed.
+///
+/// # Errors
+/// If an output has no graph, an input requires no gradient, or a cotangent has another shape than
+/// its output.
+pub fn vjps(outputs: &[(&Tensor, &Tensor)], inputs: &[&Tensor]) -> Result<Vec<Option<Tensor>>> {
+    for (output, cotangent) in outputs {
+        if !(output.defined() && cotangent.defined()) {
+            return Err(Error::Gradient("an output or a cotangent is undefined"));
+        }
+        if output.size() != cotangent.size() {
+            let (expected, found) = (output.size(), cotangent.size());
+            return Err(Error::Shape { what: "cotangent".into(), expected, found });
+        }
+    }
+    let (outputs, cotangents): (Vec<_>, Vec<_>) = outputs.iter().copied().unzip();
+    grads(&outputs, Some(&cotangents), inputs)
+}
+
+/// Every gradient, or the error that one is missing.
+fn all(gradients: Vec<Option<Tensor>>) -> Result<Vec<Tensor>> {
+    let all: Option<Vec<Tensor>> = gradients.into_iter().collect();
+    all.ok_or(Error::Gradient("the output does not depend on an input"))
+}
+
+fn grads(
+    outputs: &[&Tensor],
+    cotangents: Option<&[&Tensor]>,
+    inputs: &[&Tensor],
+) -> Result<Vec<Option<Tensor>>> {
+    if outputs.iter().any(|t| !t.requires_grad()) {
         return Err(Error::Gradient("the output does not depend on anything that requires one"));
     }
     if inputs.iter().any(|t| !t.requires_grad()) {
         return Err(Error::Gradient("an input does not require one"));
     }
     let out: Vec<Tensor> = inputs.iter().map(|_| Tensor::new()).collect();
-    let cotangent = cotangent.map_or(std::ptr::null_mut(), ffi::raw);
-    let (inputs, outs) = (ffi::raws(inputs.iter().copied()), ffi::raws(&out));
-    // SAFETY: all pointers are of live tensors, and the arrays have the length that is said.
+    let raws = |ts: &[&Tensor]| ffi::raws(ts.iter().copied());
+    let (outputs, cotangents) = (raws(outputs), cotangents.map(raws));
+    let cotangents = cotangents.as_ref().map_or(std::ptr::null(), |c| c.as_ptr());
+    let (inputs, outs) = (raws(inputs), ffi::raws(&out));
+    // SAFETY: all pointers are of live tensors, and the arrays have the lengths that are said.
     ffi::check(unsafe {
-        let n = inputs.len() as i32;
-        ffi::tweedie_grads(ffi::raw(output), cotangent, inputs.as_ptr(), n, outs.as_ptr())
+        let (m, n) = (outputs.len() as i32, inputs.len() as i32);
+        let (outputs, inputs) = (outputs.as_ptr(), inputs.as_ptr());
+        ffi::tweedie_grads(outputs, cotangents, m, inputs, n, outs.as_ptr())
     })?;
-    if out.iter().all(Tensor::defined) {
-        Ok(out)
-    } else {
-        Err(Error::Gradient("the output does not depend on an input"))
-    }
+    Ok(out.into_iter().map(|t| t.defined().then_some(t)).collect())
 }
 
 #[cfg(test)]
@@ -76,5 +101,25 @@ mod tests {
         let v = from_f32(&[10.0, 100.0], &[2]).unwrap();
         assert_eq!(to_f32(&vjp(&x.square(), &v, &[&x]).unwrap()[0]).unwrap(), [20.0, 400.0]);
         assert!(vjp(&x.square(), &from_f32(&[1.0], &[1]).unwrap(), &[&x]).is_err());
+    }
+
+    #[test]
+    fn several_outputs_add_up_and_what_has_no_part_has_none() {
+        let leaf = |v: f32| from_f32(&[v], &[1]).unwrap().set_requires_grad(true);
+        let (x, y, unused) = (leaf(2.0), leaf(3.0), leaf(5.0));
+        let (product, square) = (&x * &y, x.square());
+        let v = |v: f32| from_f32(&[v], &[1]).unwrap();
+        // Outputs: x·y, x² twice, and x itself.
+        let outputs =
+            [(&product, &v(10.0)), (&square, &v(1.0)), (&square, &v(1.0)), (&x, &v(100.0))];
+        let found = vjps(&outputs, &[&x, &unused, &y]).unwrap();
+        let of = |i: usize| found[i].as_ref().map(|t| to_f32(t).unwrap());
+        assert_eq!(of(0), Some(vec![10.0 * 3.0 + 2.0 * 4.0 + 100.0]));
+        assert_eq!((of(1), of(2)), (None, Some(vec![20.0])));
+        assert!(vjps(&[], &[&x]).unwrap()[0].is_none());
+        assert!(vjps(&[(&v(1.0), &v(1.0))], &[&x]).is_err(), "no graph");
+        assert!(vjps(&[(&x.square(), &v(1.0).reshape([1, 1]))], &[&x]).is_err(), "a shape");
+        assert!(vjps(&[(&x.square(), &v(1.0))], &[&v(1.0)]).is_err(), "no leaf");
+        assert!(vjps(&[(&Tensor::new(), &Tensor::new())], &[&x]).is_err(), "undefined");
     }
 }

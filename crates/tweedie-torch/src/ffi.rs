@@ -60,8 +60,9 @@ unsafe extern "C" {
     pub(crate) fn tweedie_norm(ts: *const Raw, n: c_int, out: *mut f64) -> *mut c_char;
     pub(crate) fn tweedie_scale(ts: *const Raw, n: c_int, factor: f64) -> *mut c_char;
     pub(crate) fn tweedie_grads(
-        output: Raw,
-        cotangent: Raw,
+        outputs: *const Raw,
+        cotangents: *const Raw,
+        m: c_int,
         inputs: *const Raw,
         n: c_int,
         out: *const Raw,

@@ -54,16 +54,26 @@ fn elements(tensor: &TensorInfo) -> i64 {
     tensor.shape.iter().product()
 }
 
-/// What kind of model it is: what the file says of itself, or what its names tell.
+/// What kind of model it is: the `type` of the settings that a file of ours remembers, or what its
+/// names tell.
 fn family(tensors: &[TensorInfo], metadata: &BTreeMap<String, String>) -> Option<String> {
-    if let Some(family) = metadata.get("family") {
-        return Some(family.clone());
+    let settings = metadata.get("model").and_then(|text| serde_json::from_str(text).ok());
+    if let Some(serde_json::Value::String(name)) =
+        settings.as_ref().and_then(|settings: &serde_json::Value| settings.get("type"))
+    {
+        return Some(name.clone());
     }
-    let has = |name: &str| tensors.iter().any(|t| t.name == name);
-    let guess = match () {
-        () if has("cond_embed.embeddings.weight") && has("net.0.weight") => "conditional-mlp",
-        () if has("net.0.weight") => "time-input-mlp",
-        () => return None,
-    };
-    Some(guess.to_owned())
+    let has = |name: &&str| tensors.iter().any(|t| t.name == *name);
+    let family = FAMILIES.iter().find(|(_, names)| names.iter().all(has));
+    family.map(|(family, _)| (*family).to_owned())
 }
+
+/// Names that tell a family, the more telling ones first.
+const FAMILIES: [(&str, &[&str]); 6] = [
+    ("conditional-mlp", &["net.0.weight", "cond_embed.embeddings.weight"]),
+    ("time-input-mlp", &["net.0.weight"]),
+    ("unet", &["conv_in.weight", "downs.0.blocks.0.0.layer1.0.weight"]),
+    ("dit", &["x_embed.proj.weight", "blocks.0.norm1.modulation.proj.1.weight"]),
+    ("transformer-1d", &["x_embed.weight", "blocks.0.norm1.modulation.proj.1.weight"]),
+    ("facebookresearch-dit", &["x_embedder.proj.weight", "blocks.0.adaLN_modulation.1.weight"]),
+];

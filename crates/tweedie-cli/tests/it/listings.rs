@@ -1,7 +1,13 @@
 //! Commands that list and print.
 
 use crate::support::{json, stdout, swissroll};
+use serde_json::json as object;
+use std::collections::BTreeMap;
 use std::path::Path;
+use tweedie::core::Parametrization;
+use tweedie::models::{ModelSpec, files};
+use tweedie::tch::{Device, Kind, Tensor};
+use tweedie::torch::weights;
 
 fn here() -> &'static Path {
     Path::new(".")
@@ -63,6 +69,38 @@ fn a_file_is_inspected() {
     assert_eq!(seen["tensors"].as_array().unwrap().len(), 6);
     assert_eq!(seen["dtypes"]["F32"], 6);
     assert_eq!(seen["family"], "time-input-mlp");
+}
+
+/// By what the file says of itself, and by its names where it says nothing.
+#[test]
+fn every_family_is_recognised() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.safetensors");
+    let family =
+        || json(folder.path(), &["inspect", "model.safetensors", "--json"])["family"].clone();
+    let settings = [
+        object!({ "type": "time-input-mlp", "hidden_dims": [4] }),
+        object!({ "type": "conditional-mlp", "hidden_dims": [4] }),
+        object!({ "type": "unet", "image_size": 8, "ch": 4, "norm_groups": 4 }),
+        object!({ "type": "dit", "image_size": 8, "depth": 1, "head_dim": 4 }),
+        object!({ "type": "transformer-1d", "length": 4, "depth": 1, "head_dim": 4 }),
+    ];
+    assert_eq!(settings.len(), ModelSpec::NAMES.len());
+    for settings in settings {
+        let name = settings["type"].clone();
+        let spec: ModelSpec = serde_json::from_value(settings).unwrap();
+        let model = spec.build(0, Kind::Float, Device::Cpu).unwrap();
+        files::save(&file, model.as_ref(), &Parametrization::default(), None).unwrap();
+        assert_eq!(family(), name);
+        weights::save(&file, model.parameters().named(), &BTreeMap::new(), None).unwrap();
+        assert_eq!(family(), name, "by its names");
+        let odd = BTreeMap::from([("model".to_owned(), "no JSON".to_owned())]);
+        weights::save(&file, model.parameters().named(), &odd, None).unwrap();
+        assert_eq!(family(), name, "by its names");
+    }
+    let t = Tensor::zeros([1], (Kind::Float, Device::Cpu));
+    weights::save(&file, [("what.weight", &t)], &BTreeMap::new(), None).unwrap();
+    assert!(family().is_null());
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The settings of a DiT, and the sizes of the paper.
 
 use crate::Result;
-use crate::embed::NoiseEmbedding;
+use crate::embed::{ClassEmbedding, NoiseEmbedding};
 use crate::error::Error;
-use crate::images::{check_probability, check_size};
-use crate::transformer::{BlockConfig, Perceptron};
+use crate::inputs::{check_probability, check_size};
+use crate::transformer::{BlockConfig, Perceptron, check_blocks, check_hidden, check_rope};
 use serde::{Deserialize, Serialize};
 
 /// The settings of a [`Dit`](super::Dit). The defaults are smalldiffusion's.
@@ -60,17 +60,6 @@ pub enum Positions {
     Learned,
     /// Queries and keys are turned by row and column.
     Rope,
-}
-
-/// How a class becomes a vector.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClassEmbedding {
-    /// A table, SiLU, linear: smalldiffusion's.
-    #[default]
-    Mlp,
-    /// A table: the paper's.
-    Table,
 }
 
 /// Tokens that a network attends to.
@@ -176,7 +165,7 @@ impl DitConfig {
         let DitConfig { num_heads, head_dim, qk_norm, mlp, .. } = *self;
         let cross = self.context.filter(|c| c.attention == ContextAttention::Cross);
         let (hidden, cross_dim) = (self.hidden(), cross.map(|c| c.dim));
-        BlockConfig { num_heads, head_dim, qk_norm, mlp, hidden, cross_dim }
+        BlockConfig { num_heads, head_dim, qk_norm, causal: false, mlp, hidden, cross_dim }
     }
 
     /// Channels that the network answers with.
@@ -190,27 +179,18 @@ impl DitConfig {
             ("image_size", self.image_size),
             ("channels", self.channels),
             ("patch_size", self.patch_size),
-            ("depth", self.depth),
-            ("head_dim", self.head_dim),
-            ("num_heads", self.num_heads),
         ] {
             check_size(field, value)?;
         }
-        check_size("num_heads · head_dim", self.width())?;
+        check_blocks(self.depth, self.num_heads, self.head_dim)?;
         if self.image_size % self.patch_size != 0 {
             let expected = format!("a divisor of image_size, {}", self.image_size);
             return Err(Error::setting("patch_size", self.patch_size, expected));
         }
-        if self.width() % 4 != 0 {
-            return Err(Error::setting("num_heads · head_dim", self.width(), "a multiple of 4"));
+        if self.positions == Positions::Rope {
+            check_rope(self.head_dim)?;
         }
-        if self.positions == Positions::Rope && self.head_dim % 4 != 0 {
-            let expected = "a multiple of 4, with rope positions";
-            return Err(Error::setting("head_dim", self.head_dim, expected));
-        }
-        if !(self.mlp_ratio.is_finite() && (1..=1 << 18).contains(&self.hidden())) {
-            return Err(Error::setting("mlp_ratio", self.mlp_ratio, "a positive number, about 4"));
-        }
+        check_hidden(self.mlp_ratio, self.hidden())?;
         if self.num_classes != 0 {
             check_size("num_classes", self.num_classes)?;
         }

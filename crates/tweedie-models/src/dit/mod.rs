@@ -5,13 +5,14 @@ mod config;
 mod facebook;
 mod patches;
 
-pub use config::{ClassEmbedding, Context, ContextAttention, DitConfig, DitSize, Positions};
+pub use config::{Context, ContextAttention, DitConfig, DitSize, Positions};
 pub use facebook::from_facebook;
 
+use crate::checkpointing::{self, Segment};
 use crate::embed::{ClassEmbedder, NoiseEmbedder, NoiseEmbedding};
-use crate::images::{check_input, embed_class};
-use crate::transformer::{Block, ModulatedLayerNorm, Rope};
-use crate::{ModelSpec, Trainable};
+use crate::inputs::{check_input, embed, labels};
+use crate::transformer::{Rope, Trunk};
+use crate::{Gradients, Loss, ModelSpec, Trainable};
 use tch::{Device, Kind, Tensor};
 use tweedie_core::{Cond, Error, Network, NoiseInput, Result};
 use tweedie_torch::parameters::{Conv2d, Conv2dConfig, Init, Linear, Parameters, Scope, like};
@@ -24,15 +25,14 @@ pub struct Dit {
     config: DitConfig,
     parameters: Parameters,
     compute: Kind,
+    checkpoints: bool,
     x_embed: Conv2d,
     positions: Place,
     sig_embed: NoiseEmbedder,
     cond_embed: Option<ClassEmbedder>,
     /// Tokens of a context to the width of the image's, where they are one sequence.
     context_embed: Option<Linear>,
-    blocks: Vec<Block>,
-    final_norm: ModulatedLayerNorm,
-    final_linear: Linear,
+    trunk: Trunk,
 }
 
 /// How tokens know where they are: what is added to them, or how queries and keys turn.
@@ -40,7 +40,7 @@ pub struct Dit {
 enum Place {
     /// `[1, patches, width]`
     Added(Tensor),
-    Turned,
+    Turned(Rope),
 }
 
 impl Dit {
@@ -58,19 +58,12 @@ impl Dit {
         let embed_noise =
             |root: &mut Scope<'_>| config.noise_embedding.build(&mut root.sub("sig_embed"), width);
         let given = if own { None } else { Some(embed_noise(&mut root)?) };
-        let cond_embed = match (num_classes, config.class_embedding) {
-            (0, _) => None,
-            (n, ClassEmbedding::Mlp) => {
-                Some(ClassEmbedder::new(&mut root.sub("cond_embed"), width, n, dropout_prob)?)
-            }
-            (n, ClassEmbedding::Table) => {
-                Some(ClassEmbedder::table(&mut root.sub("cond_embed"), width, n, dropout_prob)?)
-            }
-        };
+        let mut p = root.sub("cond_embed");
+        let cond_embed = config.class_embedding.build(&mut p, width, num_classes, dropout_prob)?;
         let fixed = patches::sin_cos_positions(grid, width, device)?;
         let positions = match config.positions {
             Positions::SinCos => Place::Added(fixed),
-            Positions::Rope => Place::Turned,
+            Positions::Rope => Place::Turned(Rope::new(grid, grid, config.head_dim, device)?),
             Positions::Learned => {
                 let learned = root.tensor("pos_embed", &fixed.size(), Init::Zeros)?;
                 let _guard = tch::no_grad_guard();
@@ -99,56 +92,25 @@ impl Dit {
             }
             _ => None,
         };
-        let block = |i| Block::new(&mut root.sub(format_args!("blocks.{i}")), config.block());
-        let blocks = (0..config.depth).map(block).collect::<tweedie_torch::Result<_>>()?;
         let outputs = patch_size * patch_size * config.out_channels();
-        let dit = Dit {
+        let trunk = Trunk::new(&mut root, config.block(), config.depth, outputs)?;
+        let others: Vec<&Linear> = context_embed.iter().collect();
+        let starts = trunk.starts(&sig_embed, cond_embed.as_ref(), &others, config.adaln_zero);
+        for (parameter, init) in starts {
+            root.start_again(&parameter, init)?;
+        }
+        Ok(Dit {
             x_embed,
             positions,
             sig_embed,
             cond_embed,
             context_embed,
-            blocks,
-            final_norm: ModulatedLayerNorm::new(&mut root.sub("final_norm"), width)?,
-            final_linear: Linear::new(&mut root.sub("final_linear"), width, outputs, true)?,
+            trunk,
             compute: kind,
+            checkpoints: false,
             config: config.clone(),
             parameters,
-        };
-        dit.initialised()
-    }
-
-    /// All linear layers as the paper and smalldiffusion have them begin: Xavier's, without bias;
-    /// the level's small; the last layer 0. With adaLN-Zero all modulations are 0 too.
-    fn initialised(mut self) -> crate::Result<Self> {
-        let noise = self.sig_embed.linears();
-        let class = self.cond_embed.as_ref().map(ClassEmbedder::parts);
-        let mut linears = noise.clone();
-        linears.extend(class.and_then(|(_, mlp)| mlp));
-        linears.extend(self.context_embed.as_ref());
-        linears.extend(self.blocks.iter().flat_map(Block::linears));
-        linears.extend([self.final_norm.modulation.linear(), &self.final_linear]);
-        let xavier = |l: &&Linear| {
-            let size = l.weight.size();
-            let bias = l.bias.as_ref().map(|b| (b.shallow_clone(), Init::Zeros));
-            [Some((l.weight.shallow_clone(), Init::xavier(size[1], size[0]))), bias]
-        };
-        let mut starts: Vec<(Tensor, Init)> = linears.iter().flat_map(xavier).flatten().collect();
-        let weight = |l: &Linear, init| (l.weight.shallow_clone(), init);
-        starts.extend(noise.iter().take(2).map(|l| weight(l, Init::Normal(0.02))));
-        if let Some((table, None)) = class {
-            starts.push((table.weight.shallow_clone(), Init::Normal(0.02)));
-        }
-        if self.config.adaln_zero {
-            let modulations = self.blocks.iter().flat_map(Block::modulations);
-            let modulations = modulations.chain([self.final_norm.modulation.linear()]);
-            starts.extend(modulations.map(|l| weight(l, Init::Zeros)));
-        }
-        starts.push(weight(&self.final_linear, Init::Zeros));
-        for (parameter, init) in starts {
-            self.parameters.root().start_again(&parameter, init)?;
-        }
-        Ok(self)
+        })
     }
 
     /// The tokens that the network attends to besides the image's, checked.
@@ -172,55 +134,70 @@ impl Dit {
         }
     }
 
-    fn answer(
-        &self,
-        x: &Tensor,
-        noise: &Tensor,
+    /// The pass in parts; everything is checked and drawn here. Between two of them are the
+    /// condition and the tokens.
+    fn segments<'a>(
+        &'a self,
+        x: &'a Tensor,
+        noise: &'a Tensor,
         cond: Option<&Cond>,
         rng: Option<&mut Generator>,
-    ) -> Result<Tensor> {
-        let DitConfig { image_size, channels, patch_size, head_dim, .. } = self.config;
-        let batch = check_input(x, noise, &[channels, image_size, image_size])?;
-        let context = self.context(cond, batch)?.map(|c| c.to_kind(self.compute));
-        let class = embed_class(self.cond_embed.as_ref(), cond, batch, rng)?;
-        let mut y = self.sig_embed.forward(noise);
-        if let Some(class) = class {
-            y += class;
-        }
-        let y = y.silu().to_kind(self.compute);
-        let tokens = self.x_embed.forward(&x.to_kind(self.compute)).flatten(2, 3).transpose(1, 2);
-        let mut h = match &self.positions {
-            Place::Added(positions) => tokens + like(positions, &y),
-            Place::Turned => tokens,
+    ) -> Result<Vec<Segment<'a>>> {
+        let DitConfig { image_size, channels, .. } = self.config;
+        let (sample, device) = ([channels, image_size, image_size], self.parameters.device());
+        let batch = check_input(x, noise, &sample, device)?;
+        let context = self.context(cond, batch)?;
+        let context = context.map(|c| c.to_device(device).to_kind(self.compute));
+        let labels = labels(self.cond_embed.as_ref(), cond, batch, rng)?;
+        // Tokens of a context that stand before the image's, or that blocks attend to.
+        let (joint, cross) = match self.context_embed {
+            Some(_) => (context, None),
+            None => (None, context),
         };
-        let patches = h.size()[1];
-        if let (Some(embed), Some(tokens)) = (&self.context_embed, &context) {
-            h = Tensor::cat(&[embed.forward(tokens), h], 1);
-        }
-        let others = h.size()[1] - patches;
-        let rope = match self.positions {
-            Place::Turned => {
-                let grid = self.config.grid();
-                Some(Rope::new(grid, grid, others, head_dim, x.device())?)
-            }
+        let others = joint.as_ref().map_or(0, |tokens| tokens.size()[1]);
+        let rope = match &self.positions {
+            Place::Turned(rope) => Some(rope.behind(others, self.compute)),
             Place::Added(_) => None,
         };
-        for block in &self.blocks {
-            h = block.forward(&h, &y, context.as_ref(), rope.as_ref())?;
+        let mut segments: Vec<Segment<'a>> = vec![Box::new(move |_| {
+            let (level, class) = ((&self.sig_embed, noise), self.cond_embed.as_ref());
+            let y = embed(level, class, labels.as_ref(), self.compute);
+            Ok(vec![y, self.tokens(x, joint.as_ref())])
+        })];
+        segments.extend(self.trunk.segments(cross, rope));
+        segments.push(Box::new(move |state| {
+            let [y, h] = &state[..] else { return Ok(state) };
+            let patches = h.narrow(1, others, h.size()[1] - others);
+            Ok(vec![self.image(&patches, y)?.to_kind(x.kind())])
+        }));
+        Ok(segments)
+    }
+
+    /// An image's tokens, behind those of a context that are in one sequence with them.
+    fn tokens(&self, x: &Tensor, context: Option<&Tensor>) -> Tensor {
+        let tokens = self.x_embed.forward(&x.to_kind(self.compute)).flatten(2, 3).transpose(1, 2);
+        let tokens = match &self.positions {
+            Place::Added(positions) => &tokens + like(positions, &tokens),
+            Place::Turned(_) => tokens,
+        };
+        match (&self.context_embed, context) {
+            (Some(embed), Some(context)) => Tensor::cat(&[embed.forward(context), tokens], 1),
+            _ => tokens,
         }
-        if others > 0 {
-            h = h.narrow(1, others, patches);
-        }
-        let out = self.final_linear.forward(&self.final_norm.forward(&h, &y)?);
-        let image =
-            patches::unpatchify(&out, self.config.grid(), patch_size, self.config.out_channels());
-        Ok(image.narrow(1, 0, channels).to_kind(x.kind()))
+    }
+
+    /// The image that its tokens stand for.
+    fn image(&self, h: &Tensor, y: &Tensor) -> Result<Tensor> {
+        let (grid, out_channels) = (self.config.grid(), self.config.out_channels());
+        let out = self.trunk.finish(h, y)?;
+        let image = patches::unpatchify(&out, grid, self.config.patch_size, out_channels);
+        Ok(image.narrow(1, 0, self.config.channels))
     }
 }
 
 impl Network for Dit {
     fn forward(&self, x: &Tensor, noise: &Tensor, cond: Option<&Cond>) -> Result<Tensor> {
-        self.answer(x, noise, cond, None)
+        checkpointing::answer(&self.segments(x, noise, cond, None)?)
     }
 
     fn null_cond(&self, batch: i64) -> Option<Cond> {
@@ -245,6 +222,10 @@ impl Trainable for Dit {
         self.compute = kind;
     }
 
+    fn checkpoint_activations(&mut self, on: bool) {
+        self.checkpoints = on;
+    }
+
     /// smalldiffusion saves its fixed positions as a tensor; ours are computed.
     fn adapt(&self, dict: &mut StateDict) {
         if matches!(self.config.positions, Positions::SinCos | Positions::Rope) {
@@ -259,6 +240,18 @@ impl Trainable for Dit {
         cond: Option<&Cond>,
         rng: &mut Generator,
     ) -> Result<Tensor> {
-        self.answer(x, noise, cond, Some(rng))
+        checkpointing::answer(&self.segments(x, noise, cond, Some(rng))?)
+    }
+
+    fn gradients(
+        &self,
+        x: &Tensor,
+        noise: &Tensor,
+        cond: Option<&Cond>,
+        rng: &mut Generator,
+        loss: &mut Loss<'_>,
+    ) -> Result<Gradients> {
+        let segments = self.segments(x, noise, cond, Some(rng))?;
+        checkpointing::gradients(&segments, self.checkpoints, &self.parameters, loss)
     }
 }

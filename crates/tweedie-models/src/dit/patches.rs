@@ -1,5 +1,6 @@
 //! Images to rows of tokens and back.
 
+use crate::transformer::sin_cos;
 use tch::{Device, Kind, Tensor};
 use tweedie_torch::{Result, tensor};
 
@@ -14,15 +15,8 @@ pub(super) fn unpatchify(x: &Tensor, grid: i64, patch: i64, channels: i64) -> Te
 /// Sines and cosines of the column in the first half of a token, of the row in the second, with
 /// frequencies `10000^(−i/d)` for `d` a quarter of the width: `[1, patches, width]`.
 pub(super) fn sin_cos_positions(grid: i64, width: i64, device: Device) -> Result<Tensor> {
-    let quarter = width / 4;
-    let mut values = Vec::with_capacity((grid * grid * width) as usize);
-    for (row, column) in (0..grid).flat_map(|r| (0..grid).map(move |c| (r, c))) {
-        for place in [column, row] {
-            let angle = |i: i64| place as f64 / 10_000f64.powf(i as f64 / quarter as f64);
-            values.extend((0..quarter).map(|i| angle(i).sin()));
-            values.extend((0..quarter).map(|i| angle(i).cos()));
-        }
-    }
+    let places = (0..grid).flat_map(|row| (0..grid).map(move |column| [column, row]));
+    let values: Vec<f64> = places.flatten().flat_map(|place| sin_cos(place, width / 4)).collect();
     let t = tensor::from_f64(&values, &[1, grid * grid, width])?.to_kind(Kind::Float);
     Ok(t.f_to_device(device)?)
 }

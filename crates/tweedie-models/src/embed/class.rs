@@ -1,5 +1,7 @@
 //! Classes, and the class that stands for none.
 
+use crate::inputs::check_range;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 use tweedie_core::{Cond, Error, Result};
 use tweedie_torch::parameters::{Embedding, Linear, Scope};
@@ -18,6 +20,35 @@ pub struct ClassEmbedder {
     mlp: Option<Linear>,
     num_classes: i64,
     dropout_prob: f64,
+}
+
+/// How a class becomes a vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassEmbedding {
+    /// A table, SiLU, linear: smalldiffusion's.
+    #[default]
+    Mlp,
+    /// A table: the paper's.
+    Table,
+}
+
+impl ClassEmbedding {
+    /// The network of it for so many classes, with `hidden_size` numbers at its end; none for 0.
+    pub fn build(
+        self,
+        p: &mut Scope<'_>,
+        hidden_size: i64,
+        num_classes: i64,
+        dropout_prob: f64,
+    ) -> tweedie_torch::Result<Option<ClassEmbedder>> {
+        let new = match (num_classes, self) {
+            (0, _) => return Ok(None),
+            (_, ClassEmbedding::Mlp) => ClassEmbedder::new,
+            (_, ClassEmbedding::Table) => ClassEmbedder::table,
+        };
+        new(p, hidden_size, num_classes, dropout_prob).map(Some)
+    }
 }
 
 impl ClassEmbedder {
@@ -78,24 +109,12 @@ impl ClassEmbedder {
             let found = format!("{:?}", labels.kind());
             return Err(Error::invalid("the kind of class labels", found, "Int64"));
         }
-        self.check(labels)?;
+        check_range(labels, self.num_classes + 1, |label| {
+            let n = self.num_classes;
+            let expected = format!("0 to {} (the model has {n} classes; {n} is none)", n - 1);
+            Error::invalid("class", label, expected)
+        })?;
         Ok(labels.to_device(self.device()))
-    }
-
-    /// Without this a wrong label reads past the table on a GPU, which ends the process's use of it.
-    fn check(&self, labels: &Tensor) -> Result<()> {
-        if labels.numel() == 0 {
-            return Ok(());
-        }
-        for extreme in [labels.min(), labels.max()] {
-            let label = extreme.int64_value(&[]);
-            if !(0..=self.num_classes).contains(&label) {
-                let n = self.num_classes;
-                let expected = format!("0 to {} (the model has {n} classes; {n} is none)", n - 1);
-                return Err(Error::invalid("class", label, expected));
-            }
-        }
-        Ok(())
     }
 
     /// Labels as in training: each is dropped where a uniform number is below `dropout_prob`.

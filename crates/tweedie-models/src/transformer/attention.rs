@@ -13,6 +13,7 @@ pub struct Attention {
     proj: Linear,
     qk_norm: Option<QkNorm>,
     num_heads: i64,
+    causal: bool,
 }
 
 /// The settings of an [`Attention`].
@@ -27,6 +28,8 @@ pub struct AttentionConfig {
     /// Whether queries and keys are brought to a root mean square of 1 (Henry et al.,
     /// arXiv:2010.04245; by RMS norm as Stable Diffusion 3 does, arXiv:2403.03206).
     pub qk_norm: bool,
+    /// Whether a token attends to itself and those before it alone. Of attention to each other.
+    pub causal: bool,
 }
 
 impl AttentionConfig {
@@ -45,6 +48,7 @@ impl Attention {
             proj: Linear::new(&mut p.sub("proj"), width, width, true)?,
             qk_norm: QkNorm::new(p, config)?,
             num_heads: config.num_heads,
+            causal: config.causal,
         })
     }
 
@@ -58,7 +62,7 @@ impl Attention {
         if let Some(rope) = rope {
             (q, k) = (rope.rotate(&q), rope.rotate(&k));
         }
-        self.proj.forward(&attend(&q, &k, &qkv.get(2)))
+        self.proj.forward(&attend(&q, &k, &qkv.get(2), self.causal))
     }
 
     /// Its linear layers, for networks that initialise them anew.
@@ -98,7 +102,7 @@ impl CrossAttention {
         if let Some(norm) = &self.qk_norm {
             (q, k) = norm.forward(&q, &k);
         }
-        self.proj.forward(&attend(&q, &k, &kv.get(1)))
+        self.proj.forward(&attend(&q, &k, &kv.get(1), false))
     }
 
     /// Its linear layers, for networks that initialise them anew.
@@ -137,9 +141,9 @@ fn heads(x: &Tensor, parts: i64, num_heads: i64) -> Tensor {
 }
 
 /// `softmax(q·kᵀ / √head_dim)·v`, `[batch, heads, tokens, head_dim]` to
-/// `[batch, tokens, heads·head_dim]`.
-fn attend(q: &Tensor, k: &Tensor, v: &Tensor) -> Tensor {
+/// `[batch, tokens, heads·head_dim]`; `causal`: each token over itself and those before it.
+fn attend(q: &Tensor, k: &Tensor, v: &Tensor, causal: bool) -> Tensor {
     let out =
-        Tensor::scaled_dot_product_attention(q, k, v, None::<&Tensor>, 0.0, false, None, false);
+        Tensor::scaled_dot_product_attention(q, k, v, None::<&Tensor>, 0.0, causal, None, false);
     out.transpose(1, 2).flatten(2, 3)
 }

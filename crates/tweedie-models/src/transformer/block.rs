@@ -37,6 +37,7 @@ pub(crate) struct BlockConfig {
     pub(crate) num_heads: i64,
     pub(crate) head_dim: i64,
     pub(crate) qk_norm: bool,
+    pub(crate) causal: bool,
     pub(crate) mlp: Perceptron,
     /// The width of the perceptron's hidden layer.
     pub(crate) hidden: i64,
@@ -134,8 +135,8 @@ pub(crate) struct Block {
 
 impl Block {
     pub(crate) fn new(p: &mut Scope<'_>, config: BlockConfig) -> Result<Self> {
-        let BlockConfig { num_heads, head_dim, qk_norm, .. } = config;
-        let attention = AttentionConfig { num_heads, head_dim, qkv_bias: true, qk_norm };
+        let BlockConfig { num_heads, head_dim, qk_norm, causal, .. } = config;
+        let attention = AttentionConfig { num_heads, head_dim, qkv_bias: true, qk_norm, causal };
         let width = attention.width();
         let norm1 = ModulatedLayerNorm::new(&mut p.sub("norm1"), width)?;
         let attn = Attention::new(&mut p.sub("attn"), attention)?;

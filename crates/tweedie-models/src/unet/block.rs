@@ -132,7 +132,8 @@ impl AttentionBlock {
     pub(super) fn new(p: &mut Scope<'_>, channels: i64, config: &UnetConfig) -> Result<Self> {
         let num_heads = config.num_heads(channels);
         let head_dim = channels / num_heads;
-        let heads = AttentionConfig { num_heads, head_dim, qkv_bias: false, qk_norm: false };
+        let (qkv_bias, qk_norm, causal) = (false, false, false);
+        let heads = AttentionConfig { num_heads, head_dim, qkv_bias, qk_norm, causal };
         Ok(AttentionBlock {
             norm: GroupNorm::new(&mut p.sub("norm"), config.norm_groups, channels, EPS)?,
             attn: Attention::new(&mut p.sub("attn"), heads)?,

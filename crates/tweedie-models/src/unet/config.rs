@@ -1,7 +1,7 @@
 //! The settings of a U-Net, and those of well-known ones.
 
 use crate::embed::NoiseEmbedding;
-use crate::images::{check_probability, check_size};
+use crate::inputs::{check_probability, check_size};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +93,7 @@ impl Default for UnetConfig {
 
 impl UnetConfig {
     /// The settings that EDM trains DDPM++ with on CIFAR-10 (Karras et al., arXiv:2206.00364,
-    /// Table 7), as far as this family has them.
+    /// Table 7), as far as this family has them. `docs/models.md` compares the numbers of parameters.
     pub fn ddpm_plus_plus(image_size: i64, channels: i64) -> Self {
         UnetConfig {
             image_size,

@@ -5,7 +5,8 @@ use tch::Tensor;
 use tweedie_torch::Result;
 use tweedie_torch::rng::{Generator, dropout_mask};
 
-/// One pass through a network: each mask of it has a key of its own. Without a seed nothing drops.
+/// The masks of one pass through a part of the network: each has a key of its own, which is the
+/// same when the part is run again. Without a seed nothing drops.
 #[derive(Debug)]
 pub(super) struct Dropout {
     seed: Option<u64>,
@@ -13,13 +14,15 @@ pub(super) struct Dropout {
 }
 
 impl Dropout {
-    /// As in training if there is a generator, which is asked for one seed.
-    pub(super) fn new(rng: Option<&mut Generator>) -> Result<Self> {
-        let seed = match rng {
-            None => None,
-            Some(rng) => Some(rng.below(1 << 53, &[1])?.int64_value(&[0]) as u64),
-        };
-        Ok(Dropout { seed, next: Cell::new(0) })
+    /// The seed of a pass as in training, if there is a generator to ask for it.
+    pub(super) fn seed(rng: Option<&mut Generator>) -> Result<Option<u64>> {
+        let draw = |rng: &mut Generator| Ok(rng.below(1 << 53, &[1])?.int64_value(&[0]) as u64);
+        rng.map(draw).transpose()
+    }
+
+    /// For the part at this place, which has fewer than 2³² masks.
+    pub(super) fn new(seed: Option<u64>, place: usize) -> Self {
+        Dropout { seed, next: Cell::new((place as u64) << 32) }
     }
 
     /// Each number is 0 with this probability, else divided by the rest of it.

@@ -4,17 +4,17 @@
 mod block;
 mod config;
 mod dropout;
+mod pass;
 
 pub use config::{Heads, Resample, UnetConfig};
 
-use crate::embed::{ClassEmbedder, NoiseEmbedder, NoiseEmbedding};
-use crate::images::{check_input, embed_class};
-use crate::{ModelSpec, Trainable};
+use crate::checkpointing;
+use crate::embed::{ClassEmbedder, ClassEmbedding, NoiseEmbedder, NoiseEmbedding};
+use crate::{Gradients, Loss, ModelSpec, Trainable};
 use block::{AttentionBlock, Change, ResnetBlock, Way};
 use dropout::Dropout;
 use tch::{Device, Kind, Tensor};
-use tweedie_core::{Cond, Error, Network, NoiseInput, Result};
-use tweedie_torch::ops::Around;
+use tweedie_core::{Cond, Network, NoiseInput, Result};
 use tweedie_torch::parameters::{Conv2d, Conv2dConfig, GroupNorm, Init, Parameters, Scope};
 use tweedie_torch::rng::Generator;
 
@@ -25,6 +25,7 @@ pub struct Unet {
     config: UnetConfig,
     parameters: Parameters,
     compute: Kind,
+    checkpoints: bool,
     sig_embed: NoiseEmbedder,
     cond_embed: Option<ClassEmbedder>,
     conv_in: Conv2d,
@@ -114,13 +115,9 @@ impl Unet {
             config.noise_embedding.build(&mut root.sub("sig_embed"), embed_width)
         };
         let given = if own { None } else { Some(embed_noise(&mut root)?) };
-        let cond_embed = match num_classes {
-            0 => None,
-            n => {
-                let mut p = root.sub("cond_embed");
-                Some(ClassEmbedder::new(&mut p, embed_width, n, dropout_prob)?)
-            }
-        };
+        let mut p = root.sub("cond_embed");
+        let cond_embed =
+            ClassEmbedding::Mlp.build(&mut p, embed_width, num_classes, dropout_prob)?;
         let sig_embed = given.map_or_else(|| embed_noise(&mut root), Ok)?;
         let three = Conv2dConfig::default();
         let conv_in = Conv2d::new(&mut root.sub("conv_in"), channels, ch, three)?;
@@ -146,6 +143,7 @@ impl Unet {
             )?,
             out_conv: Conv2d::new(&mut root.sub("out_layer.2"), width, channels, three)?,
             compute: kind,
+            checkpoints: false,
             config: config.clone(),
             parameters,
         };
@@ -229,63 +227,11 @@ impl Unet {
         }
         Ok(self)
     }
-
-    fn answer(
-        &self,
-        x: &Tensor,
-        noise: &Tensor,
-        cond: Option<&Cond>,
-        mut rng: Option<&mut Generator>,
-    ) -> Result<Tensor> {
-        let UnetConfig { image_size, channels, .. } = self.config;
-        let batch = check_input(x, noise, &[channels, image_size, image_size])?;
-        if cond.is_some_and(|c| c.context.is_some() || c.vector.is_some()) {
-            return Err(Error::Condition("this model takes classes and nothing else".into()));
-        }
-        let class = embed_class(self.cond_embed.as_ref(), cond, batch, rng.as_deref_mut())?;
-        let dropout = Dropout::new(rng)?;
-        let mut emb = self.sig_embed.forward(noise);
-        if let Some(class) = class {
-            emb += class;
-        }
-        let emb = emb.silu().to_kind(self.compute);
-        let h = self.through(&x.to_kind(self.compute), &emb, &dropout)?;
-        Ok(h.to_kind(x.kind()))
-    }
-
-    fn through(&self, x: &Tensor, emb: &Tensor, dropout: &Dropout) -> Result<Tensor> {
-        let mut h = self.conv_in.forward(x);
-        let mut skips = vec![h.shallow_clone()];
-        for Level { blocks, way } in &self.downs {
-            for block in blocks {
-                h = block.forward(&h, emb, dropout)?;
-                skips.push(h.shallow_clone());
-            }
-            if let Some(way) = way {
-                h = way.forward(&h, emb, dropout)?;
-                skips.push(h.shallow_clone());
-            }
-        }
-        h = self.mid.0.forward(&h, emb, dropout)?;
-        h = self.mid.1.forward(&h)?;
-        h = self.mid.2.forward(&h, emb, dropout)?;
-        for Level { blocks, way } in &self.ups {
-            for block in blocks {
-                let Some(skip) = skips.pop() else { break };
-                h = block.forward(&Tensor::cat(&[h, skip], 1), emb, dropout)?;
-            }
-            if let Some(way) = way {
-                h = way.forward(&h, emb, dropout)?;
-            }
-        }
-        let silu = Around { silu: true, ..Default::default() };
-        Ok(self.out_conv.forward(&self.out_norm.forward_around(&h, silu)?))
-    }
 }
 
 impl Network for Unet {
     fn forward(&self, x: &Tensor, noise: &Tensor, cond: Option<&Cond>) -> Result<Tensor> {
-        self.answer(x, noise, cond, None)
+        checkpointing::answer(&self.segments(x, noise, cond, None)?)
     }
 
     fn null_cond(&self, batch: i64) -> Option<Cond> {
@@ -310,6 +256,10 @@ impl Trainable for Unet {
         self.compute = kind;
     }
 
+    fn checkpoint_activations(&mut self, on: bool) {
+        self.checkpoints = on;
+    }
+
     fn forward_train(
         &self,
         x: &Tensor,
@@ -317,6 +267,18 @@ impl Trainable for Unet {
         cond: Option<&Cond>,
         rng: &mut Generator,
     ) -> Result<Tensor> {
-        self.answer(x, noise, cond, Some(rng))
+        checkpointing::answer(&self.segments(x, noise, cond, Some(rng))?)
+    }
+
+    fn gradients(
+        &self,
+        x: &Tensor,
+        noise: &Tensor,
+        cond: Option<&Cond>,
+        rng: &mut Generator,
+        loss: &mut Loss<'_>,
+    ) -> Result<Gradients> {
+        let segments = self.segments(x, noise, cond, Some(rng))?;
+        checkpointing::gradients(&segments, self.checkpoints, &self.parameters, loss)
     }
 }

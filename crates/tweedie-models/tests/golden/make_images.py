@@ -11,6 +11,7 @@ and gradient three numbers are kept: its sum, its norm, and its product with the
 from pathlib import Path
 
 import torch
+from formula import fill, order, three, wave
 from safetensors.torch import save_file
 from smalldiffusion import DiT, PredFlow, PredV, Scaled, Unet
 from smalldiffusion.model import CondEmbedderLabel, TimestepEmbedder
@@ -23,31 +24,8 @@ def put(name, value):
     OUT[name] = value.detach().clone().contiguous()
 
 
-def wave(shape, step, start):
-    """sin(start + i·step), i counting the elements row by row, in double precision"""
-    n = torch.Size(shape).numel()
-    i = torch.arange(n, dtype=torch.float64)
-    return torch.sin(start + i * step).reshape(shape)
-
-
-def fill(net):
-    with torch.no_grad():
-        for k, (name, p) in enumerate(learned(net)):
-            w = wave(p.shape, 0.7, float(k))
-            if p.ndim == 1:
-                w = 0.1 * w + (1.0 if name.endswith("weight") else 0.0)
-            else:
-                w = w * 1.4 / (p.numel() / p.shape[0]) ** 0.5
-            p.copy_(w.float())
-
-
 def learned(net):
     return [(n, p) for n, p in net.named_parameters() if p.requires_grad]
-
-
-def three(t):
-    t = t.detach().double()
-    return torch.stack([t.sum(), t.norm(), (t * wave(t.shape, 1.3, 0.5)).sum()])
 
 
 def unet(**kw):
@@ -69,6 +47,12 @@ CASES = {
                                             mlp_ratio=2.5, **k), 8), 3),
     "dit_flow": (lambda: PredFlow(DiT)(in_dim=4, channels=3, patch_size=1, depth=2, head_dim=8, num_heads=2,
                                        sig_embed=TimestepEmbedder(16)), None),
+    "unet_flow_classes": (lambda: PredFlow(Unet)(8, 1, 1, ch=32, ch_mult=(1, 2), attn_resolutions=(4,), dropout=0.0,
+                                                 num_res_blocks=1, embed_ch_mult=1, sig_embed=TimestepEmbedder(32),
+                                                 cond_embed=CondEmbedderLabel(32, 3, 0.0)), 3),
+    "dit_flow_classes": (lambda: PredFlow(DiT)(in_dim=4, channels=2, patch_size=2, depth=2, head_dim=4, num_heads=4,
+                                               sig_embed=TimestepEmbedder(16),
+                                               cond_embed=CondEmbedderLabel(16, 3, 0.0)), 3),
 }
 
 for seed, (name, (make, classes)) in enumerate(CASES.items()):
@@ -77,9 +61,8 @@ for seed, (name, (make, classes)) in enumerate(CASES.items()):
     for key, p in learned(net):
         put(f"{name}.start.{key}", three(p))
     names = [n for n, _ in learned(net)]
-    # Files sort their tensors: which of the sorted names is the first parameter, and so on.
-    put(f"{name}.order", torch.tensor([sorted(names).index(n) for n in names]))
-    fill(net)
+    put(f"{name}.order", order(names))
+    fill(learned(net))
     net.train()  # nothing drops: all probabilities are 0
     shape = (B,) + net.input_dims
     x0, eps = wave(shape, 0.9, 0.1).float(), wave(shape, 1.7, 0.4).float()

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 use tweedie_core::{Network, Parametrization};
+use tweedie_models::dit::DitConfig;
 use tweedie_models::files::{load, load_weights, save};
-use tweedie_models::{Description, Error, Trainable};
+use tweedie_models::unet::UnetConfig;
+use tweedie_models::{Description, Error, ModelSpec, Trainable};
 use tweedie_torch::weights;
 
 fn same(a: &dyn Trainable, b: &dyn Trainable, tolerance: f64) {
@@ -74,6 +76,32 @@ fn weights_of_another_model_change_nothing() {
         assert!(message.contains(expected), "{message}");
         same(other.as_ref(), untouched.as_ref(), 0.0);
     }
+}
+
+/// Hundreds of tensors differ: the message counts them and names three of a kind.
+#[test]
+fn weights_of_another_architecture_are_told_in_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("unet.safetensors");
+    let unet = UnetConfig { image_size: 8, ch: 8, norm_groups: 4, ..Default::default() };
+    let unet = ModelSpec::Unet(unet).build(0, Kind::Float, Device::Cpu).unwrap();
+    let dit = DitConfig { image_size: 8, head_dim: 4, ..Default::default() };
+    let dit = ModelSpec::Dit(dit).build(0, Kind::Float, Device::Cpu).unwrap();
+    save(&path, unet.as_ref(), &Parametrization::default(), None).unwrap();
+    let message = load_weights(&path, dit.as_ref()).unwrap_err().to_string();
+    // All but the level's four, which have another shape.
+    let missing = dit.parameters().named().len() - 4;
+    let unexpected = unet.parameters().named().len() - 4;
+    assert!(missing > 100 && unexpected > 200, "{missing}, {unexpected}");
+    for expected in [
+        "the weights are for another model".to_owned(),
+        format!("{missing} missing ("),
+        format!("{unexpected} unexpected ("),
+        "4 of another shape (sig_embed.mlp.0.weight is [32, 2], expected [24, 2]".to_owned(),
+    ] {
+        assert!(message.contains(&expected), "{message}");
+    }
+    assert!(message.len() < 500 && !message.contains('\n'), "{message}");
 }
 
 #[test]

@@ -1,10 +1,15 @@
 //! Networks against smalldiffusion's numbers, and files against everything.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod checkpoints;
 mod classes;
+mod counts;
 mod embeddings;
 mod files;
+mod formula;
 mod golden;
 mod images;
 mod init;
+mod sequences;
+mod settings;
 mod training;

@@ -17,7 +17,9 @@ fn a_sample_alone_is_close_to_itself_in_a_batch() {
     let networks = [
         time(2, &[128, 256, 128]),
         conditional(&[128, 256, 128], 10),
-        json(r#"{"type": "unet", "image_size": 8, "channels": 2, "ch": 32, "ch_mult": [1, 2]}"#),
+        json(
+            r#"{"type": "unet", "image_size": 8, "channels": 2, "ch": 32, "ch_mult": [1, 2], "attn_resolutions": [4]}"#,
+        ),
         json(r#"{"type": "dit", "image_size": 8, "channels": 2, "depth": 2, "num_heads": 2}"#),
     ];
     let _guard = tch::no_grad_guard();

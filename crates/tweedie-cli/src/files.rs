@@ -6,6 +6,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
+/// How the names of files begin that are not whole yet.
+pub(crate) const UNNAMED: &str = ".tweedie-";
+
 /// A file that appears under its name only once it is whole.
 ///
 /// Made before the work begins, so that a path that cannot be written is told at once and not
@@ -27,7 +30,7 @@ impl OutputFile {
             _ => Path::new("."),
         };
         let temporary = tempfile::Builder::new()
-            .prefix(".tweedie-")
+            .prefix(UNNAMED)
             .tempfile_in(folder)
             .with_context(|| format!("cannot write {shown}"))?;
         Ok(OutputFile { path: path.to_owned(), temporary })

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// An error that is the fault of the command line or of a recipe: exit code 2.
@@ -29,6 +30,12 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
 /// Turns any error into a [`Usage`] error with the same words.
 pub(crate) fn as_usage(err: impl Into<anyhow::Error>) -> anyhow::Error {
     usage(chain(&err.into()))
+}
+
+/// The error with the file that it is about, which those of the contents do not name.
+pub(crate) fn naming(path: &Path, err: impl Into<anyhow::Error>) -> anyhow::Error {
+    let (shown, err) = (path.display().to_string(), err.into());
+    if chain(&err).contains(&shown) { err } else { err.context(shown) }
 }
 
 /// One line: the error, then its causes.

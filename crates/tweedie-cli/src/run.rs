@@ -1,6 +1,6 @@
 //! A run directory as a denoiser, and the way from noise to its samples.
 
-use crate::output::usage;
+use crate::output::{self, usage};
 use crate::recipe::{Recipe, data::View};
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -101,7 +101,8 @@ impl Run {
         let (step, newest) = run_dir::latest_checkpoint(folder)?;
         let averaged = newest.join(checkpoint::EMA);
         let weights = if averaged.exists() { averaged } else { newest.join(checkpoint::MODEL) };
-        let model = files::load(&weights, recipe.dtype.kind(), device(&recipe.device)?)?;
+        let model = files::load(&weights, recipe.dtype.kind(), device(&recipe.device)?)
+            .map_err(|e| output::naming(&weights, e))?;
         let view = recipe.data.view(&model.network.spec(), recipe.seed)?;
         Ok(Run { recipe, model, view, step })
     }
@@ -112,7 +113,7 @@ impl Run {
         request: &Request,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Samples> {
-        let grid = request.grid(&self.recipe).map_err(crate::output::as_usage)?;
+        let grid = request.grid(&self.recipe).map_err(output::as_usage)?;
         let sampler = request.sampler.build();
         let shape = self.model.network.spec().sample_shape();
         let batches = request.count.div_ceil(BATCH);

@@ -65,6 +65,12 @@ impl Session {
         let (trainer, view) = trainer(&recipe)?;
         let path = path()?;
         let folder = RunDir::open(&path)?;
+        // Another process may have begun and ended here while this one loaded its data.
+        anyhow::ensure!(
+            !path.join("recipe.toml").exists(),
+            "{0} holds a run already: --resume {0} goes on with it",
+            path.display()
+        );
         checkpoint::save(&trainer, &folder.checkpoints())?;
         let file = OutputFile::create(&path.join("recipe.toml"))?;
         file.write(recipe.to_toml()?.as_bytes())?;

@@ -175,15 +175,19 @@ pub fn resume(trainer: &mut Trainer, checkpoint: &Path) -> Result<()> {
     {
         let parts = trainer.parts();
         let parameters = parts.model.network.parameters();
+        let within = |name| {
+            let path = checkpoint.join(name);
+            move |source| Error::Weights { path, source }
+        };
         let read = |name| weights::load(&checkpoint.join(name), KindPolicy::Keep, Device::Cpu);
         let names: Vec<&str> = parameters.named().map(|(name, _)| name).collect();
         let optimizer = parts.optimizer.state_dict(names.iter().copied());
         let optimizer: Vec<(&str, &Tensor)> =
             optimizer.iter().map(|(n, t)| (n.as_str(), t)).collect();
-        parameters.load(&read(MODEL)?)?;
-        weights::load_into(optimizer, &read(OPTIMIZER)?)?;
+        parameters.load(&read(MODEL)?).map_err(within(MODEL))?;
+        weights::load_into(optimizer, &read(OPTIMIZER)?).map_err(within(OPTIMIZER))?;
         if let Some(ema) = parts.ema {
-            weights::load_into(names.into_iter().zip(ema), &read(EMA)?)?;
+            weights::load_into(names.into_iter().zip(ema), &read(EMA)?).map_err(within(EMA))?;
         }
     }
     trainer.go_on(state.step, state.loader)

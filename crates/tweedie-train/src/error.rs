@@ -49,6 +49,14 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The weights of a checkpoint are damaged, or of another model.
+    #[error("{}: {source}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: tweedie_torch::Error,
+    },
     /// Another process trains in this folder.
     #[error("{}: another process is at work in this run folder", .0.display())]
     Locked(PathBuf),

@@ -1,5 +1,6 @@
 //! `tweedie train`.
 
+use crate::files::UNNAMED;
 use crate::output::{self, usage};
 use crate::recipe::Recipe;
 use crate::training::{Session, Stopped};
@@ -88,7 +89,8 @@ fn check_free(run: &Path) -> Result<()> {
 
 /// What a run that was killed before it began leaves.
 fn ours(name: &std::ffi::OsStr) -> bool {
-    [".lock", "checkpoints", "metrics.jsonl", "samples"].iter().any(|known| name == *known)
+    let unnamed = name.to_string_lossy().starts_with(UNNAMED);
+    unnamed || [".lock", "checkpoints", "metrics.jsonl", "samples"].iter().any(|n| name == *n)
 }
 
 fn resume(folder: &Path, typed: &[String]) -> Result<Session> {

@@ -26,7 +26,8 @@ impl Recipe {
         within("optimizer.eps", optimizer.eps, 0.0..=1.0)?;
         within("optimizer.weight_decay", optimizer.weight_decay, 0.0..=1e3)?;
         within("optimizer.clip_norm", optimizer.clip_norm, 0.0..=f64::MAX)?;
-        at_least_1("optimizer.accumulate", optimizer.accumulate as u64)?;
+        // A step of more batches than this is never over.
+        within("optimizer.accumulate", optimizer.accumulate as f64, 1.0..=1e6)?;
         at_least_1("sample.steps", self.sample.steps as u64)?;
         within("sample.guidance_scale", self.sample.guidance_scale, f64::MIN..=f64::MAX)?;
         self.sample.sampler()?;

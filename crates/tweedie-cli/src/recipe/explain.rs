@@ -4,8 +4,9 @@ use figment::Figment;
 use figment::error::{Actual, Error, Kind};
 use figment::value::{Dict, Value};
 
-/// "file: `key` is found, expected …", with the nearest known key for an unknown one.
-pub(super) fn explain(err: &Error, merged: &Figment) -> String {
+/// "file: `key` is found, expected …", with the nearest known key for an unknown one. A key that is
+/// missing comes from nowhere: it is the `lowest` layer that should have it.
+pub(super) fn explain(err: &Error, merged: &Figment, lowest: &str) -> String {
     let mut path = err.path.clone();
     let what = match &err.kind {
         Kind::UnknownField(key, known) => {
@@ -37,7 +38,8 @@ pub(super) fn explain(err: &Error, merged: &Figment) -> String {
         kind => format!("`{}`: {kind}", path.join(".")),
     };
     let source = err.metadata.as_ref().map(|m| m.name.to_string());
-    match source.or_else(|| origin(&path, merged)) {
+    let missing = matches!(err.kind, Kind::MissingField(_)).then(|| lowest.to_owned());
+    match missing.or(source).or_else(|| origin(&path, merged)) {
         Some(source) => format!("{source}: {what}"),
         None => what,
     }

@@ -74,7 +74,8 @@ impl Provider for Layer {
 /// Merges the layers, later ones over earlier ones, key by key, and reads the outcome.
 pub(crate) fn merge<T: DeserializeOwned>(layers: &[&Layer]) -> Result<T> {
     let merged = layers.iter().fold(Figment::new(), |all, layer| all.merge(*layer));
-    merged.extract().map_err(|err| usage(explain(&err, &merged)))
+    let lowest = layers.first().map_or("", |layer| layer.source.as_str());
+    merged.extract().map_err(|err| usage(explain(&err, &merged, lowest)))
 }
 
 /// A TOML value, or text where it is not one: `lr=1e-3`, `model.hidden_dims=[64, 64]`, `dtype=f32`.

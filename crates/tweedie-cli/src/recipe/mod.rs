@@ -9,9 +9,10 @@ pub(crate) mod shipped;
 pub(crate) use layers::{Layer, merge};
 
 use crate::output::usage;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use data::DataSpec;
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 use std::path::Path;
 use tch::Kind;
 use tweedie::core::Parametrization;
@@ -209,8 +210,17 @@ fn is_path(text: &str) -> bool {
     text.contains(std::path::MAIN_SEPARATOR) || text.ends_with(".toml")
 }
 
+/// A recipe is a page of text: what is larger, or without end, is something else.
+const LIMIT: u64 = 1 << 20;
+
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    let mut text = String::new();
+    let file = std::fs::File::open(path);
+    file.and_then(|file| file.take(LIMIT + 1).read_to_string(&mut text))
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let shown = path.display();
+    ensure!(text.len() as u64 <= LIMIT, "{shown} is no recipe: it has more than {LIMIT} bytes");
+    Ok(text)
 }
 
 #[cfg(test)]

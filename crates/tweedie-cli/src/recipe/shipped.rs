@@ -32,7 +32,7 @@ pub(crate) fn by_name(name: &str) -> Result<&'static Shipped> {
     ALL.iter().find(|r| r.name == name).ok_or_else(|| {
         let hint = match ALL.iter().find(near) {
             Some(recipe) => format!("did you mean {}?", recipe.name),
-            None => format!("there are {}", ALL.map(|r| r.name).join(", ")),
+            None => format!("there are {}.", ALL.map(|r| r.name).join(", ")),
         };
         usage(format!(
             "no recipe {name:?}; {hint} A file is named by its path, as in ./{name}.toml"

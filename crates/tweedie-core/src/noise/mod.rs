@@ -186,6 +186,23 @@ mod tests {
         }
     }
 
+    /// Nor on how many threads make it.
+    #[test]
+    fn threads_change_no_bit() {
+        let run = |threads: i32| {
+            std::thread::spawn(move || {
+                tch::set_num_threads(threads);
+                bits(&Noise::seeded(9).initial(&[33, 5000], Kind::Float, CPU).unwrap())
+            })
+            .join()
+            .unwrap()
+        };
+        let one = run(1);
+        for threads in [2, 3, 7] {
+            assert!(run(threads) == one, "{threads} threads");
+        }
+    }
+
     #[test]
     fn steps_differ_and_a_buffer_is_reused() {
         let mut noise = Noise::seeded(1);

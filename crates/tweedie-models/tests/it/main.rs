@@ -1,6 +1,7 @@
 //! Networks against smalldiffusion's numbers, and files against everything.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod batches;
 mod checkpoints;
 mod classes;
 mod counts;

@@ -36,8 +36,8 @@ fn calls_are_as_documented_for_1_to_50_steps() {
     }
 }
 
-/// Sample k is the same to the bit alone and in a batch, where the denoiser is elementwise: its
-/// size is such that vectors and threads end in different places.
+/// Sample k is the same to the bit alone and in a batch, and with any number of threads, where the
+/// denoiser is elementwise: its size is such that vectors and threads end in different places.
 #[test]
 fn samples_do_not_depend_on_their_batch() {
     let shrink = |x: &Tensor, l: NoiseLevel| -> Result<Tensor> {
@@ -45,15 +45,18 @@ fn samples_do_not_depend_on_their_batch() {
     };
     let shape = [3, 37, 41];
     for (info, sampler) in all() {
-        let run = |first: u32, batch: i64| {
+        let run = |first: u32, batch: i64, threads: i32| {
+            // It is a setting of this thread alone, and each test has one of its own.
+            tch::set_num_threads(threads);
             let mut noise = Noise::seeded(3).from_sample(first);
             let shape: Vec<i64> = [batch].into_iter().chain(shape).collect();
             let x = noise.initial(&shape, Kind::Float, tch::Device::Cpu).unwrap() * 10.0;
             sampler.sample(&shrink, x, &grid(7, false), noise).unwrap()
         };
-        let whole = run(0, 17);
+        let whole = run(0, 17, 1);
+        assert!(whole.equal(&run(0, 17, 3)), "{}: three threads", info.name);
         for k in [0, 5, 16] {
-            let (alone, within) = (run(k, 1), whole.narrow(0, k.into(), 1));
+            let (alone, within) = (run(k, 1, 2), whole.narrow(0, k.into(), 1));
             let bits =
                 |t: &Tensor| tensor::to_f32(t).unwrap().iter().map(|v| v.to_bits()).collect();
             let (alone, within): (Vec<u32>, Vec<u32>) = (bits(&alone), bits(&within));

@@ -51,31 +51,30 @@ impl fmt::Display for Mismatch {
             true => write!(f, "the weights are damaged:")?,
             false => write!(f, "the weights are for another model:")?,
         }
-        let mut list = |what: &str, names: Vec<String>| {
-            if names.is_empty() {
-                return Ok(());
-            }
-            let more = if names.len() > SHOWN { ", …" } else { "" };
-            write!(
-                f,
-                " {} {what} ({}{more});",
-                names.len(),
-                names[..names.len().min(SHOWN)].join(", ")
-            )
-        };
-        list("missing", self.missing.clone())?;
-        list("unexpected", self.unexpected.clone())?;
+        let named = |names: &[String]| names.to_vec();
         let shapes = self.misshapen.iter();
-        list(
-            "of another shape",
-            shapes.map(|(n, e, s)| format!("{n} is {s:?}, expected {e:?}")).collect(),
-        )?;
         let kinds = self.mistyped.iter();
-        list(
-            "of another kind",
-            kinds.map(|(n, e, k)| format!("{n} is {k:?}, expected {e:?}")).collect(),
-        )?;
-        list("not finite", self.not_finite.clone())
+        let lists = [
+            ("missing", named(&self.missing)),
+            ("unexpected", named(&self.unexpected)),
+            (
+                "of another shape",
+                shapes.map(|(n, e, s)| format!("{n} is {s:?}, expected {e:?}")).collect(),
+            ),
+            (
+                "of another kind",
+                kinds.map(|(n, e, k)| format!("{n} is {k:?}, expected {e:?}")).collect(),
+            ),
+            ("not finite", named(&self.not_finite)),
+        ];
+        let lists = lists.iter().filter(|(_, names)| !names.is_empty());
+        for (i, (what, names)) in lists.enumerate() {
+            let shown = names[..names.len().min(SHOWN)].join(", ");
+            let more = if names.len() > SHOWN { ", …" } else { "" };
+            let and = if i > 0 { ";" } else { "" };
+            write!(f, "{and} {} {what} ({shown}{more})", names.len())?;
+        }
+        Ok(())
     }
 }
 

@@ -87,6 +87,25 @@ fn no_failure_leaves_the_grad_mode_changed() {
     assert!((&x * 2.0).requires_grad());
 }
 
+/// A panic within the closure of `tch::no_grad` leaves autograd off; a guard gives it back.
+#[test]
+fn a_panic_leaves_the_grad_mode_only_to_a_guard() {
+    let records_after = |dies: fn()| {
+        let run = move || {
+            assert!(std::panic::catch_unwind(dies).is_err());
+            (t(&[1.0]).set_requires_grad(true) * 2.0).requires_grad()
+        };
+        std::thread::spawn(run).join().unwrap()
+    };
+    assert!(records_after(|| {
+        let _guard = tch::no_grad_guard();
+        std::panic::resume_unwind(Box::new(()));
+    }));
+    #[expect(clippy::disallowed_methods, reason = "this is what they are forbidden for")]
+    let closure = records_after(|| tch::no_grad(|| std::panic::resume_unwind(Box::new(()))));
+    assert!(!closure, "tch has mended its closure");
+}
+
 /// Messages of libtorch are thousands of characters of stack trace.
 #[test]
 fn messages_say_one_thing() {

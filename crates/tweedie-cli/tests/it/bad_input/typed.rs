@@ -1,7 +1,7 @@
-//! Every way to ask for what cannot be: exit code, one clear line, nothing lost.
+//! What is typed and cannot be.
 
-use crate::support::{copy, digits, swissroll, tweedie};
-use std::path::Path;
+use super::refused;
+use crate::support::{digits, swissroll};
 
 /// What is typed (`@roll` and `@digits` are runs), the exit code, and words that must be said.
 const TYPED: &[(&str, i32, &[&str])] = &[
@@ -44,6 +44,8 @@ const TYPED: &[(&str, i32, &[&str])] = &[
     ("train swissroll lr=-1", 2, &["lr", "-1"]),
     ("train swissroll lr=nan", 2, &["lr"]),
     ("train swissroll ema_decay=2", 2, &["ema_decay", "2"]),
+    ("train swissroll optimizer.accumulate=0", 2, &["optimizer.accumulate", "from 1 to"]),
+    ("train swissroll optimizer.accumulate=9223372036854775807", 2, &["optimizer.accumulate"]),
     ("train swissroll device=gpu", 2, &["device", "gpu", "cpu"]),
     ("train swissroll dtype=f7", 2, &["dtype", "f7", "f32"]),
     ("train swissroll threads=0", 2, &["threads"]),
@@ -82,99 +84,4 @@ fn what_is_typed() {
         let left: Vec<_> = left.map(|e| e.file_name()).filter(|n| n != "runs").collect();
         assert!(left.is_empty(), "tweedie {typed} left {left:?}");
     }
-}
-
-fn refused(folder: &Path, typed: &str, code: i32, words: &[&str]) {
-    let output = tweedie(folder).args(typed.split_whitespace()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "tweedie {typed}\n{said}");
-    assert!(output.stdout.is_empty(), "tweedie {typed} wrote to stdout");
-    for word in words {
-        assert!(said.contains(word), "tweedie {typed}: no {word:?} in\n{said}");
-    }
-    assert!(!said.contains("panicked") && !said.contains("frame #"), "tweedie {typed}\n{said}");
-    // clap adds lines on usage of its own; all else is one line, besides the progress.
-    if code == 1 {
-        let lines = said.lines().filter(|l| l.starts_with("tweedie: ")).count();
-        assert_eq!(lines, 1, "tweedie {typed}\n{said}");
-    }
-}
-
-/// Ways to break a run: what is done to the copy, and words that must be said.
-type Breakage = (&'static str, fn(&Path), &'static [&'static str]);
-
-const WEIGHTS: &str = "checkpoints/step-000020/ema.safetensors";
-
-const BROKEN: &[Breakage] = &[
-    ("no recipe", |run| std::fs::remove_file(run.join("recipe.toml")).unwrap(), &["recipe.toml"]),
-    (
-        "a broken recipe",
-        |run| std::fs::write(run.join("recipe.toml"), "a = = 1").unwrap(),
-        &["recipe.toml"],
-    ),
-    (
-        "no checkpoint",
-        |run| std::fs::remove_dir_all(run.join("checkpoints")).unwrap(),
-        &["checkpoint"],
-    ),
-    ("truncated weights", |run| rewrite(run, |b| b.truncate(b.len() - 7)), &["ema.safetensors"]),
-    ("a false header", |run| rewrite(run, |b| b[9] = b'!'), &["ema.safetensors"]),
-    ("a header too long", |run| rewrite(run, |b| b[7] = 0x7f), &["ema.safetensors"]),
-    ("empty weights", |run| rewrite(run, Vec::clear), &["ema.safetensors", "0 bytes"]),
-    (
-        "a pointer",
-        |run| rewrite(run, |b| *b = b"version https://git-lfs".to_vec()),
-        &["ema.safetensors"],
-    ),
-];
-
-fn rewrite(run: &Path, change: impl Fn(&mut Vec<u8>)) {
-    for name in [WEIGHTS.to_owned(), WEIGHTS.replace("ema", "model")] {
-        let path = run.join(name);
-        let mut bytes = std::fs::read(&path).unwrap();
-        change(&mut bytes);
-        std::fs::write(path, bytes).unwrap();
-    }
-}
-
-#[test]
-fn broken_runs() {
-    for (what, breakage, words) in BROKEN {
-        let folder = tempfile::tempdir().unwrap();
-        let run = folder.path().join("run");
-        copy(swissroll(), &run);
-        // Only the last checkpoint, so that there is no earlier one to fall back to.
-        for entry in std::fs::read_dir(run.join("checkpoints")).unwrap().flatten() {
-            if entry.file_name() != "step-000020" {
-                std::fs::remove_dir_all(entry.path()).unwrap();
-            }
-        }
-        breakage(&run);
-        eprintln!("{what}");
-        refused(folder.path(), "sample run -n 4 --steps 2 -o a.png", 1, words);
-        assert!(!folder.path().join("a.png").exists(), "{what}");
-    }
-}
-
-#[test]
-fn a_half_written_checkpoint_is_passed_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
-    copy(swissroll(), &run);
-    // What a kill in the middle of the first file leaves.
-    std::fs::create_dir(run.join("checkpoints/step-000030.tmp")).unwrap();
-    std::fs::write(run.join("checkpoints/step-000030.tmp/model.safetensors"), "half").unwrap();
-    let mut command = tweedie(folder.path());
-    command.args(["sample", "run", "-n", "4", "--steps", "2", "-o", "a.png"]).assert().success();
-    assert!(folder.path().join("a.png").exists());
-}
-
-#[test]
-fn a_full_disk_is_told_and_loses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let args =
-        ["sample", swissroll().to_str().unwrap(), "-n", "4", "--steps", "2", "-o", "/dev/full"];
-    let output = tweedie(folder.path()).args(args).output().unwrap();
-    assert_ne!(output.status.code(), Some(0));
-    assert!(Path::new("/dev/full").exists());
 }

@@ -55,7 +55,7 @@ impl Axis {
     }
 
     fn evenly(low: f64, high: f64, least_step: f64) -> Self {
-        let step = round_step((high - low) / 5.0).max(least_step);
+        let step = round_step((high - low) / 6.0).max(least_step);
         let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
         let largest = low.abs().max(high.abs());
         let tick = |i: i64| (i as f64 * step, label(i as f64 * step, step, largest));
@@ -144,9 +144,20 @@ mod tests {
     #[test]
     fn ticks_are_round_and_inside() {
         let axis = Axis::linear([0.0, 1.0].into_iter());
-        assert_eq!(labels(&axis), ["0", "0.5", "1.0"]);
-        let axis = Axis::steps([1.0, 120_000.0].into_iter());
-        assert_eq!(labels(&axis), ["0", "50\u{202f}000", "100\u{202f}000"]);
+        assert_eq!(labels(&axis), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        let axis = Axis::steps([1.0, 60_000.0].into_iter());
+        assert_eq!(
+            labels(&axis),
+            [
+                "0",
+                "10\u{202f}000",
+                "20\u{202f}000",
+                "30\u{202f}000",
+                "40\u{202f}000",
+                "50\u{202f}000",
+                "60\u{202f}000"
+            ]
+        );
         assert_eq!(labels(&Axis::steps([1.0].into_iter())), ["1", "2"]);
         let lr = Axis::linear([0.0, 2e-4].into_iter());
         assert_eq!(labels(&lr), ["0", "5e−5", "1e−4", "1.5e−4", "2e−4"]);

@@ -23,7 +23,7 @@ pub(super) struct Chart<'a> {
     pub(super) title: &'a str,
     /// What is along, with its unit.
     pub(super) x_name: &'a str,
-    /// What is up, with its unit.
+    /// The unit of what is up; nothing: it has none.
     pub(super) y_name: &'a str,
     /// Along.
     pub(super) x: Axis,
@@ -44,7 +44,9 @@ impl Chart<'_> {
     /// Its SVG.
     pub(super) fn svg(&self) -> Markup {
         let [left, right, top, bottom] = ROOM;
-        let scale = if self.y.is_logarithmic() { " (logarithmic)" } else { "" };
+        let scale = self.y.is_logarithmic().then_some("logarithmic");
+        let unit = Some(self.y_name).filter(|unit| !unit.is_empty());
+        let above = unit.into_iter().chain(scale).collect::<Vec<_>>().join(", ");
         html! {
             svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(self.title) {
                 @for (value, label) in &self.y.ticks {
@@ -61,7 +63,7 @@ impl Chart<'_> {
                 }
                 path.axis d={ "M" (left) " " (top) "V" (HEIGHT - bottom) "H" (WIDTH - right) } {}
                 text.name x=(WIDTH - right) y=(HEIGHT - 6.0) text-anchor="end" { (self.x_name) }
-                text.name x="4" y="14" { (self.y_name) (scale) }
+                text.name x="4" y="14" { (above) }
                 @for line in &self.lines {
                     path class={ "line " (line.class) } d=(PreEscaped(self.path(&thinned(&line.points)))) {}
                 }

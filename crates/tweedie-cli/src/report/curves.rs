@@ -9,15 +9,44 @@ use maud::{Markup, html};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// A curve of a training step: its key, its name with its unit, its colour, whether it may be
-/// logarithmic, whether a mean is drawn over it.
-struct Curve(&'static str, &'static str, &'static str, bool, bool);
+/// A curve of the training steps.
+struct Curve {
+    key: &'static str,
+    title: &'static str,
+    unit: &'static str,
+    colour: &'static str,
+    /// Whether its axis is logarithmic where the values span decades.
+    by_ratio: bool,
+    /// Whether a mean is drawn over it.
+    noisy: bool,
+}
 
 const CURVES: [Curve; 4] = [
-    Curve("loss", "Loss", "c0", true, true),
-    Curve("lr", "Learning rate", "c2", false, false),
-    Curve("grad_norm", "Gradient norm", "c3", true, true),
-    Curve("samples_per_second", "Speed, samples per second", "c1", false, true),
+    Curve { key: "loss", title: "Loss", unit: "", colour: "c0", by_ratio: true, noisy: true },
+    Curve {
+        key: "lr",
+        title: "Learning rate",
+        unit: "",
+        colour: "c2",
+        by_ratio: false,
+        noisy: false,
+    },
+    Curve {
+        key: "grad_norm",
+        title: "Gradient norm",
+        unit: "",
+        colour: "c3",
+        by_ratio: true,
+        noisy: true,
+    },
+    Curve {
+        key: "samples_per_second",
+        title: "Speed",
+        unit: "samples per second",
+        colour: "c1",
+        by_ratio: false,
+        noisy: true,
+    },
 ];
 
 /// The section on the log of the run in `folder`.
@@ -35,31 +64,52 @@ pub(super) fn section(folder: &Path) -> Result<Markup> {
 }
 
 /// A curve of the training steps, unless nothing was logged of it.
-fn training(log: &Log, Curve(key, name, colour, may_be_log, smooth): &Curve) -> Option<Markup> {
-    let points = log.series(key);
+fn training(log: &Log, curve: &Curve) -> Option<Markup> {
+    let points = log.series(curve.key);
     let known: Vec<(f64, f64)> = points.iter().filter_map(|p| Some((p.0, p.1?))).collect();
-    let (first, last) = (known.first()?, known.last()?);
-    let values = || known.iter().map(|p| p.1);
-    let window = (known.len() / 50).max(1);
-    let y = if *may_be_log { Axis::fitting(values()) } else { Axis::linear(values()) };
-    let smooth = *smooth && window > 1;
-    let raw = if smooth { "raw".to_owned() } else { (*colour).to_owned() };
-    let mut lines =
-        vec![Line { name: "each logged step".to_owned(), class: raw, points: points.clone() }];
-    if smooth {
-        let mean: Points =
-            running_mean(&known, window).into_iter().map(|(x, y)| (x, Some(y))).collect();
-        let name = format!("mean of the last {window} logged steps");
-        lines.push(Line { name, class: format!("{colour} thick"), points: mean });
+    if known.is_empty() {
+        return None;
     }
-    let x = Axis::steps(known.iter().map(|p| p.0));
-    let lost = points.len() - known.len();
-    let low = known.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let summary = html! {
-        "first " (short(first.1)) ", lowest " (short(low.1)) " (step " (count(low.0 as u64)) "), last " (short(last.1))
-        @if lost > 0 { "; not a number in " (lost) " logged steps" }
+    let values = || known.iter().map(|p| p.1);
+    let chart = Chart {
+        title: curve.title,
+        x_name: "step",
+        y_name: curve.unit,
+        x: Axis::steps(known.iter().map(|p| p.0)),
+        y: if curve.by_ratio { Axis::fitting(values()) } else { Axis::linear(values()) },
+        lines: lines(curve, &points, &known),
     };
-    Some(figure(&Chart { title: name, x_name: "step", y_name: name, x, y, lines }, &summary))
+    Some(figure(&chart, &summary(&known, points.len() - known.len())))
+}
+
+/// Every logged step, and over it the mean of some where single steps say little.
+fn lines(curve: &Curve, points: &Points, known: &[(f64, f64)]) -> Vec<Line> {
+    let line = |name: String, class: String, points: Points| Line { name, class, points };
+    let window = (known.len() / 50).max(1);
+    if !curve.noisy || window == 1 {
+        return vec![line(String::new(), curve.colour.to_owned(), points.clone())];
+    }
+    let mean = running_mean(known, window).into_iter().map(|(x, y)| (x, Some(y))).collect();
+    vec![
+        line("each logged step".to_owned(), "raw".to_owned(), points.clone()),
+        line(
+            format!("mean of the last {window} logged steps"),
+            format!("{} thick", curve.colour),
+            mean,
+        ),
+    ]
+}
+
+/// What a curve says in numbers.
+fn summary(known: &[(f64, f64)], lost: usize) -> Markup {
+    let low = known.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+    html! {
+        @if let (Some(first), Some(low), Some(last)) = (known.first(), low, known.last()) {
+            "first " (short(first.1)) ", lowest " (short(low.1)) " (step " (count(low.0 as u64)) "), last "
+            (short(last.1))
+        }
+        @if lost > 0 { "; not a number in " (lost) " logged steps" }
+    }
 }
 
 fn figure(chart: &Chart<'_>, summary: &Markup) -> Markup {
@@ -75,45 +125,51 @@ fn figure(chart: &Chart<'_>, summary: &Markup) -> Markup {
 
 /// The validation loss over the steps, a line for each noise level that it was measured at.
 fn validation(log: &Log) -> Option<Markup> {
-    let mut lines: Vec<(f64, Points)> = Vec::new();
-    for record in log.of_kind("validation") {
-        let step = number(record, "step")?;
-        for (level, loss) in levels(record) {
-            match lines.iter_mut().find(|(known, _)| *known == level) {
+    let records: Vec<_> = log.of_kind("validation").collect();
+    let mut levels: Vec<(f64, Points)> = Vec::new();
+    for record in &records {
+        let step = number(record, "step").unwrap_or(0.0);
+        for (level, loss) in level_losses(record) {
+            match levels.iter_mut().find(|(known, _)| *known == level) {
                 Some((_, points)) => points.push((step, loss)),
-                None => lines.push((level, vec![(step, loss)])),
+                None => levels.push((level, vec![(step, loss)])),
             }
         }
     }
-    lines.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let all: Vec<(f64, f64)> =
-        lines.iter().flat_map(|l| &l.1).filter_map(|p| Some((p.0, p.1?))).collect();
-    if all.is_empty() {
-        return None;
-    }
-    let drawn = |(i, (level, points)): (usize, (f64, Points))| Line {
+    levels.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let one = |(i, (level, points)): (usize, (f64, Points))| Line {
         name: format!("σ/α = {}", short(level)),
         class: format!("c{}", i % super::dots::COLOURS),
         points,
     };
+    let mut lines: Vec<Line> = levels.into_iter().enumerate().map(one).collect();
+    let mean =
+        records.iter().filter_map(|r| Some((number(r, "step")?, number(r, "loss")))).collect();
+    let name = "mean over the levels".to_owned();
+    lines.push(Line { name, class: "mean".to_owned(), points: mean });
+    let known = || lines.iter().flat_map(|l| &l.points).filter_map(|p| Some((p.0, p.1?)));
+    known().next()?;
     let chart = Chart {
         title: "Validation loss by noise level",
         x_name: "step",
-        y_name: "Loss on held-out data",
-        x: Axis::steps(all.iter().map(|p| p.0)),
-        y: Axis::fitting(all.iter().map(|p| p.1)),
-        lines: lines.into_iter().enumerate().map(drawn).collect(),
+        y_name: "",
+        x: Axis::steps(known().map(|p| p.0)),
+        y: Axis::fitting(known().map(|p| p.1)),
+        lines,
     };
-    Some(figure(&chart, &html! { "Measured with the same noise at the same levels each time." }))
+    let summary = html! { "On data that were set aside, with the same noise each time." };
+    Some(figure(&chart, &summary))
 }
 
-/// (noise level, loss) of a validation record: two lists of one length.
-fn levels(record: &Map<String, Value>) -> Vec<(f64, Option<f64>)> {
-    let list = |key: &str| record.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let pair = |(level, loss): (&Value, &Value)| {
-        Some((level.as_f64().filter(|l| l.is_finite())?, loss.as_f64().filter(|l| l.is_finite())))
+/// (σ/α, loss) of a validation record.
+fn level_losses(record: &Map<String, Value>) -> Vec<(f64, Option<f64>)> {
+    let levels = record.get("levels").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let pair = |level: &Value| {
+        let level = level.as_object()?;
+        let ratio = number(level, "sigma")? / number(level, "alpha")?;
+        ratio.is_finite().then(|| (ratio, number(level, "loss")))
     };
-    list("sigma").iter().zip(list("loss")).filter_map(pair).collect()
+    levels.iter().filter_map(pair).collect()
 }
 
 #[cfg(test)]
@@ -164,11 +220,12 @@ mod tests {
     fn validation_has_a_line_for_each_level() {
         let record = |step: u32| {
             format!(
-                "{{\"kind\": \"validation\", \"step\": {step}, \"sigma\": [0.1, 1], \"loss\": [0.5, null]}}\n"
+                "{{\"kind\": \"validation\", \"step\": {step}, \"loss\": 0.4, \"levels\": [\
+                {{\"alpha\": 1, \"sigma\": 0.1, \"loss\": 0.5}}, {{\"alpha\": 0.5, \"sigma\": 1, \"loss\": null}}, 7]}}\n"
             )
         };
         let html = made(&(record(10) + &record(20))).unwrap();
-        assert!(html.contains("σ/α = 0.1") && html.contains("σ/α = 1"), "{html}");
+        assert!(html.contains("σ/α = 0.1") && html.contains("σ/α = 2"), "{html}");
         assert!(html.contains("Validation loss by noise level"), "{html}");
     }
 }

@@ -19,6 +19,8 @@ const NAMES: &[(&str, &str)] = &[
     ("lr", "Learning rate"),
     ("optimizer", "Optimiser"),
     ("ema_decay", "Averaging (EMA decay)"),
+    ("ema", "Averages"),
+    ("validation", "Validation"),
     ("sample", "Sampling"),
     ("seed", "Seed"),
     ("device", "Device"),
@@ -27,7 +29,7 @@ const NAMES: &[(&str, &str)] = &[
 ];
 
 /// Settings that say when something is written, not what is learnt.
-const UNTOLD: &[&str] = &["checkpoint_every", "preview_every"];
+const UNTOLD: &[&str] = &["checkpoint_every", "preview_every", "checkpoints"];
 
 /// The section on the recipe: a table of its settings, and all of it as TOML.
 pub(super) fn section(run: &Run) -> Result<Markup> {

@@ -2,22 +2,26 @@
 
 use crate::support::{copy, digits, json, swissroll};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Where the page is shown: as wide as a desk's screen, and as narrow as a phone's.
 const WIDTHS: [u32; 2] = [1200, 360];
-/// Of the window; the frames are below each other.
-const WINDOW: (u32, u32) = (1220, 1840);
+/// Of each frame; they are below each other.
+const HEIGHT: u32 = 900;
+/// A folder that would break a page that did not escape it.
+const NAME: &str = "a <b>run</b> & more";
+const HEADINGS: [&str; 7] =
+    [NAME, "Recipe", "Curves", "Samples", "From noise to picture", "Metrics", "Nearest neighbours"];
 
-/// Shows the page in frames of several widths and writes what it sees of each into its own body.
+/// Shows pages in frames of several widths and writes what it sees of each into its own body.
 ///
-/// The page itself forbids every script, also in here: it is looked at from outside.
+/// The pages forbid every script, also in here: they are looked at from outside.
 const LOOKER: &str = r#"<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">
 <pre id="seen" hidden>not yet</pre>
 <script>
-const page = PAGE;
+const pages = PAGES, widths = WIDTHS;
 const seen = [];
-addEventListener("error", e => seen.push({ error: String(e.message) }));
 function look(frame) {
   const doc = frame.contentDocument, root = doc.documentElement;
   const box = e => e.getBoundingClientRect();
@@ -33,17 +37,17 @@ function look(frame) {
     scripts: doc.scripts.length,
     overflow: root.scrollWidth - root.clientWidth,
     wide: [...doc.querySelectorAll("main *")].filter(e => box(e).right > root.clientWidth + 1 && !e.closest(".scroll, pre, svg")).map(e => e.tagName + "." + e.className).slice(0, 5),
-    font: frame.contentWindow.getComputedStyle(doc.body).fontSize,
   };
 }
-for (const width of WIDTHS) {
-  const frame = document.createElement("iframe");
+let left = pages.length * widths.length;
+for (const page of pages) for (const width of widths) {
+  const frame = document.createElement("iframe"), place = seen.push(null) - 1;
   frame.width = width;
-  frame.height = 900;
+  frame.height = HEIGHT;
   frame.style = "border: 0; display: block";
   frame.onload = () => {
-    try { seen.push(look(frame)); } catch (e) { seen.push({ error: String(e) }); }
-    document.getElementById("seen").textContent = JSON.stringify(seen);
+    try { seen[place] = look(frame); } catch (e) { seen[place] = { error: String(e) }; }
+    if (--left == 0) document.getElementById("seen").textContent = JSON.stringify(seen);
   };
   frame.srcdoc = page;
   document.body.append(frame);
@@ -57,58 +61,71 @@ fn chromium() -> Option<&'static str> {
     ["chromium", "chromium-browser", "google-chrome"].into_iter().find(there)
 }
 
-/// What the browser saw of the page at each width, after a picture was taken.
-fn shown(browser: &str, html: &str, folder: &Path) -> Vec<serde_json::Value> {
-    // No `</script>` may end the script that holds the page.
-    let page = serde_json::to_string(html).unwrap().replace("</", "<\\/");
-    let looker = LOOKER.replace("WIDTHS", &format!("{WIDTHS:?}")).replace("PAGE", &page);
-    std::fs::write(folder.join("looker.html"), looker).unwrap();
-    let Output { status, stdout, stderr } = Command::new(browser)
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-        ])
-        .args([
-            "--hide-scrollbars",
-            "--enable-logging=stderr",
-            "--virtual-time-budget=10000",
-            "--dump-dom",
-        ])
+/// What the browser saw of each page at each width, after a picture was taken.
+fn shown(browser: &str, pages: &[String], folder: &Path) -> Vec<serde_json::Value> {
+    // No `</script>` may end the script that holds the pages.
+    let json = serde_json::to_string(pages).unwrap().replace("</", "<\\/");
+    let looker =
+        LOOKER.replace("WIDTHS", &format!("{WIDTHS:?}")).replace("HEIGHT", &HEIGHT.to_string());
+    std::fs::write(folder.join("looker.html"), looker.replace("PAGES", &json)).unwrap();
+    let frames = (pages.len() * WIDTHS.len()) as u32;
+    let file = |name: &str| std::fs::File::create(folder.join(name)).unwrap();
+    let mut child = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        .args(["--no-first-run", "--hide-scrollbars", "--enable-logging=stderr", "--dump-dom"])
+        .arg("--virtual-time-budget=10000")
         .arg(format!("--user-data-dir={}", folder.join("profile").display()))
         .arg(format!("--screenshot={}", folder.join("shot.png").display()))
-        .arg(format!("--window-size={},{}", WINDOW.0, WINDOW.1))
+        .arg(format!("--window-size={},{}", WIDTHS[0], frames * HEIGHT))
         .arg(format!("file://{}", folder.join("looker.html").display()))
-        .output()
+        .stdout(file("dom"))
+        .stderr(file("said"))
+        .spawn()
         .unwrap();
-    let (dom, said) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    let limit = Instant::now() + Duration::from_secs(180);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > limit {
+            child.kill().unwrap();
+            panic!("{browser} did not end within three minutes");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let read = |name: &str| {
+        String::from_utf8_lossy(&std::fs::read(folder.join(name)).unwrap()).into_owned()
+    };
+    let (dom, said) = (read("dom"), read("said"));
     assert!(status.success(), "{browser}: {status}\n{said}");
     let console: Vec<&str> = said.lines().filter(|line| line.contains("CONSOLE")).collect();
     assert!(console.is_empty(), "{console:?}");
-    let seen = dom
-        .split("<pre id=\"seen\" hidden=\"\">")
-        .nth(1)
-        .and_then(|rest| rest.split("</pre>").next());
-    let seen = seen.unwrap_or_else(|| panic!("nothing was seen\n{dom}\n{said}"));
-    let seen = seen.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">");
-    serde_json::from_str(&seen).unwrap_or_else(|e| panic!("{e}: {seen}\n{said}"))
+    let after = dom.split_once("<pre id=\"seen\" hidden=\"\">").map(|parts| parts.1);
+    let seen = after.and_then(|rest| rest.split("</pre>").next()).unwrap_or_default();
+    let seen = seen.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    serde_json::from_str(&seen).unwrap_or_else(|e| panic!("{e}: {seen:?}\n{said}"))
 }
 
-/// Shares of the picture that are not as light or dark as its first pixel, by frame.
-fn painted(folder: &Path) -> Vec<f64> {
+/// How much of each frame's picture is clearly not of the colour of its first pixel.
+fn painted(folder: &Path, frames: usize) -> Vec<f64> {
     let shot = image::open(folder.join("shot.png")).unwrap().into_luma8();
-    let background = shot.get_pixel(0, 0).0[0];
-    let height = shot.height() / WIDTHS.len() as u32;
     let part = |i: usize| {
-        let rows = i as u32 * height..(i as u32 + 1) * height;
-        let pixels = rows.flat_map(|y| (0..WIDTHS[i]).map(move |x| (x, y)));
-        let other =
-            pixels.filter(|&(x, y)| shot.get_pixel(x, y).0[0].abs_diff(background) > 40).count();
-        other as f64 / f64::from(WIDTHS[i] * height)
+        let (width, top) = (WIDTHS[i % WIDTHS.len()], i as u32 * HEIGHT);
+        let paper = shot.get_pixel(0, top).0[0];
+        let pixels = (top..top + HEIGHT).flat_map(|y| (0..width).map(move |x| (x, y)));
+        let other = pixels.filter(|&(x, y)| shot.get_pixel(x, y).0[0].abs_diff(paper) > 40).count();
+        other as f64 / f64::from(width * HEIGHT)
     };
-    (0..WIDTHS.len()).map(part).collect()
+    (0..frames).map(part).collect()
+}
+
+/// A report of a copy whose name is not nice.
+fn page(run: &Path, folder: &Path) -> String {
+    let copied = folder.join(NAME);
+    copy(run, &copied);
+    json(folder, &["report", copied.to_str().unwrap(), "-o", "a.html", "--steps", "3", "--json"]);
+    std::fs::remove_dir_all(copied).unwrap();
+    std::fs::read_to_string(folder.join("a.html")).unwrap()
 }
 
 #[test]
@@ -117,42 +134,24 @@ fn a_browser_shows_all_of_a_report() {
         eprintln!("skipped: there is no chromium, chromium-browser or google-chrome on PATH");
         return;
     };
-    for (run, images) in [(digits(), 100 + 4 * 7 + 40), (swissroll(), 0)] {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        let copied = folder.join("a <b>run</b> & more");
-        copy(run, &copied);
-        json(
-            folder,
-            &["report", copied.to_str().unwrap(), "-o", "a.html", "--steps", "3", "--json"],
-        );
-        let html = std::fs::read_to_string(folder.join("a.html")).unwrap();
-        let seen = shown(browser, &html, folder);
-        assert_eq!(seen.len(), WIDTHS.len(), "{seen:?}");
-        for frame in &seen {
-            assert_eq!(frame["images"], images, "{frame}");
-            assert_eq!(frame["broken"], serde_json::json!([]), "{frame}");
-            assert_eq!(
-                (frame["flat"].as_u64(), frame["scripts"].as_u64()),
-                (Some(0), Some(0)),
-                "{frame}"
-            );
-            assert!(frame["shapes"].as_u64() >= Some(4), "{frame}");
-            assert_eq!(frame["overflow"], 0, "the page scrolls sideways: {frame}");
-            assert_eq!(frame["wide"], serde_json::json!([]), "{frame}");
-            let headings = [
-                "a <b>run</b> & more",
-                "Recipe",
-                "Curves",
-                "Samples",
-                "From noise to picture",
-                "Metrics",
-                "Nearest neighbours",
-            ];
-            assert_eq!(frame["headings"], serde_json::json!(headings), "{frame}");
-        }
-        for part in painted(folder) {
-            assert!((0.005..0.9).contains(&part), "{part} of the picture is painted");
-        }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let pages = [page(digits(), folder), page(swissroll(), folder)];
+    // A hundred samples, four on their way with four states and three estimates, twenty pairs.
+    let images = [100 + 4 * (4 + 3) + 2 * 20, 0];
+    let seen = shown(browser, &pages, folder);
+    assert_eq!(seen.len(), pages.len() * WIDTHS.len());
+    for (i, frame) in seen.iter().enumerate() {
+        assert_eq!(frame["width"], WIDTHS[i % WIDTHS.len()].to_string(), "{frame}");
+        assert_eq!(frame["images"], images[i / WIDTHS.len()], "{frame}");
+        assert_eq!(frame["broken"], serde_json::json!([]), "{frame}");
+        assert!(frame["shapes"].as_u64() >= Some(4) && frame["flat"] == 0, "{frame}");
+        assert_eq!(frame["headings"], serde_json::json!(HEADINGS), "{frame}");
+        assert_eq!(frame["scripts"], 0, "{frame}");
+        assert_eq!(frame["overflow"], 0, "the page scrolls sideways: {frame}");
+        assert_eq!(frame["wide"], serde_json::json!([]), "{frame}");
+    }
+    for part in painted(folder, seen.len()) {
+        assert!((0.003..0.9).contains(&part), "{part} of a picture is painted");
     }
 }

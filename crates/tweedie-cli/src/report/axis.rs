@@ -25,7 +25,7 @@ impl Axis {
             width => 0.04 * width,
         };
         // What begins at nothing shows that it does.
-        let zero = low >= 0.0 && low <= 0.5 * high;
+        let zero = low >= 0.0 && (low <= 0.5 * high || low == high);
         let low = if zero { 0.0 } else { low - pad };
         Axis::evenly(low, high + pad, 0.0)
     }

@@ -47,8 +47,10 @@ impl Chart<'_> {
         let scale = self.y.is_logarithmic().then_some("logarithmic");
         let unit = Some(self.y_name).filter(|unit| !unit.is_empty());
         let above = unit.into_iter().chain(scale).collect::<Vec<_>>().join(", ");
+        // Without a line of words above there is no need for its room.
+        let skip = if above.is_empty() { 14.0 } else { 0.0 };
         html! {
-            svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(self.title) {
+            svg.chart viewBox={ "0 " (skip) " " (WIDTH) " " (HEIGHT - skip) } role="img" aria-label=(self.title) {
                 @for (value, label) in &self.y.ticks {
                     @if let Some(y) = self.y.at(*value).map(up) {
                         path.mesh d={ "M" (left) " " (short(y)) "H" (WIDTH - right) } {}

@@ -194,10 +194,9 @@ mod tests {
             .collect();
         let html = made(&lines).unwrap();
         assert_eq!(html.matches("<svg").count(), 2, "loss and learning rate");
-        assert!(
-            html.contains("Loss (logarithmic)") && html.contains("mean of the last 4"),
-            "{html}"
-        );
+        for words in [">logarithmic</text>", "mean of the last 4 logged steps"] {
+            assert!(html.contains(words), "{words}: {html}");
+        }
         assert!(html.contains("first 100, lowest 0.5 (step 200), last 0.5"), "{html}");
     }
 

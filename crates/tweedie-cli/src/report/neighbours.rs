@@ -39,20 +39,27 @@ pub(super) fn section(run: &Run, request: &Request, samples: &Samples) -> Result
         View::Images { .. } => side_by_side(run, samples, &picked, &rows, &found)?,
     };
     Ok(html! {
-        (verdict(&found, usual_distance(data)?, data.size()[0]))
+        (verdict(&run.view, &found, usual_distance(data)?, data.size()[0]))
         (shown)
     })
 }
 
-fn verdict(found: &Nearest, usual: f64, of: i64) -> Markup {
+fn verdict(view: &View, found: &Nearest, usual: f64, of: i64) -> Markup {
     let copies = (found.memorised() * found.distances.len() as f64).round();
+    let (distance, chance) = match view {
+        View::Points { .. } => ("Euclidean", " In a plane full of points some do by chance."),
+        View::Images { .. } => ("Euclidean, over all pixels, from −1 to 1", ""),
+    };
     html! {
         p {
-            (copies) " of " (found.distances.len()) " samples are copies: their nearest of "
-            (count(of.unsigned_abs())) " training data is less than a third as far away as the second nearest. "
-            "The distance (Euclidean, over all numbers of a sample in [−1, 1]) from a sample to its nearest is "
-            (short(found.median_distance())) " in the median; from one training datum to the next nearest it is "
-            (short(usual)) ". Much nearer than that would be memorised, much farther not learnt."
+            (copies) " of " (found.distances.len()) " samples count as copies: their nearest of "
+            (count(of.unsigned_abs())) " training data is less than a third as far away as the second nearest."
+            (chance)
+        }
+        p {
+            "The distance (" (distance) ") from a sample to its nearest is " (short(found.median_distance()))
+            " in the median; from one training datum to the next nearest it is " (short(usual))
+            ". Much nearer than that would be memorised, much farther not learnt."
         }
     }
 }
@@ -113,9 +120,9 @@ mod tests {
     fn copies_are_counted() {
         let found =
             Nearest { indices: vec![0, 1], distances: vec![0.0, 2.0], second: vec![1.0, 2.5] };
-        let html = verdict(&found, 2.0, 12_345).into_string();
+        let html = verdict(&View::Points { data: vec![] }, &found, 2.0, 12_345).into_string();
         assert!(
-            html.contains("1 of 2 samples are copies") && html.contains("12\u{202f}345"),
+            html.contains("1 of 2 samples count as copies") && html.contains("12\u{202f}345"),
             "{html}"
         );
     }

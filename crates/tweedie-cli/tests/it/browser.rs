@@ -10,7 +10,7 @@ const WIDTHS: [u32; 2] = [1200, 360];
 /// Of each frame; they are below each other.
 const HEIGHT: u32 = 900;
 /// A folder that would break a page that did not escape it.
-const NAME: &str = "a <b>run</b> & more";
+const NAME: &str = "a <b>bold<i> & more";
 const HEADINGS: [&str; 7] =
     [NAME, "Recipe", "Curves", "Samples", "From noise to picture", "Metrics", "Nearest neighbours"];
 

@@ -33,7 +33,7 @@ impl Axis {
     /// For step numbers: from the first to the last, without room.
     pub(super) fn steps(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = finite_range(values);
-        let low = if low < 0.2 * high { 0.0 } else { low };
+        let low = if low <= 0.5 * high { 0.0 } else { low };
         Axis::evenly(low, high.max(low + 1.0), 1.0)
     }
 

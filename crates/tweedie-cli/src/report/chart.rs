@@ -34,9 +34,9 @@ pub(super) struct Chart<'a> {
 }
 
 const WIDTH: f64 = 480.0;
-const HEIGHT: f64 = 270.0;
+const HEIGHT: f64 = 256.0;
 /// Room for labels: left, right, above, below.
-const ROOM: [f64; 4] = [58.0, 12.0, 24.0, 42.0];
+const ROOM: [f64; 4] = [58.0, 12.0, 10.0, 42.0];
 /// Columns that a line is drawn in, two points each at most.
 const COLUMNS: usize = 420;
 
@@ -44,13 +44,8 @@ impl Chart<'_> {
     /// Its SVG.
     pub(super) fn svg(&self) -> Markup {
         let [left, right, top, bottom] = ROOM;
-        let scale = self.y.is_logarithmic().then_some("logarithmic");
-        let unit = Some(self.y_name).filter(|unit| !unit.is_empty());
-        let above = unit.into_iter().chain(scale).collect::<Vec<_>>().join(", ");
-        // Without a line of words above there is no need for its room.
-        let skip = if above.is_empty() { 14.0 } else { 0.0 };
         html! {
-            svg.chart viewBox={ "0 " (skip) " " (WIDTH) " " (HEIGHT - skip) } role="img" aria-label=(self.title) {
+            svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(self.title) {
                 @for (value, label) in &self.y.ticks {
                     @if let Some(y) = self.y.at(*value).map(up) {
                         path.mesh d={ "M" (left) " " (short(y)) "H" (WIDTH - right) } {}
@@ -65,12 +60,18 @@ impl Chart<'_> {
                 }
                 path.axis d={ "M" (left) " " (top) "V" (HEIGHT - bottom) "H" (WIDTH - right) } {}
                 text.name x=(WIDTH - right) y=(HEIGHT - 6.0) text-anchor="end" { (self.x_name) }
-                text.name x="4" y="14" { (above) }
                 @for line in &self.lines {
                     path class={ "line " (line.class) } d=(PreEscaped(self.path(&thinned(&line.points)))) {}
                 }
             }
         }
+    }
+
+    /// The unit of what is up, and whether it goes by ratios.
+    pub(super) fn unit(&self) -> String {
+        let scale = self.y.is_logarithmic().then_some("logarithmic");
+        let unit = Some(self.y_name).filter(|unit| !unit.is_empty());
+        unit.into_iter().chain(scale).collect::<Vec<_>>().join(", ")
     }
 
     /// Swatches and names, where there is more than one line to tell apart.

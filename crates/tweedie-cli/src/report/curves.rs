@@ -115,7 +115,7 @@ fn summary(known: &[(f64, f64)], lost: usize) -> Markup {
 fn figure(chart: &Chart<'_>, summary: &Markup) -> Markup {
     html! {
         figure {
-            h3 { (chart.title) }
+            h3 { (chart.title) " " span.unit { (chart.unit()) } }
             (chart.svg())
             (chart.legend())
             figcaption { (summary) }
@@ -194,7 +194,8 @@ mod tests {
             .collect();
         let html = made(&lines).unwrap();
         assert_eq!(html.matches("<svg").count(), 2, "loss and learning rate");
-        for words in [">logarithmic</text>", "mean of the last 4 logged steps"] {
+        for words in ["<span class=\"unit\">logarithmic</span>", "mean of the last 4 logged steps"]
+        {
             assert!(html.contains(words), "{words}: {html}");
         }
         assert!(html.contains("first 100, lowest 0.5 (step 200), last 0.5"), "{html}");

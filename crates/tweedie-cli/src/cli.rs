@@ -1,6 +1,6 @@
 //! What may be typed.
 
-use crate::commands::{bench, inspect, plot, recipes, sample, samplers, schedule, train};
+use crate::commands::{bench, inspect, plot, recipes, report, sample, samplers, schedule, train};
 use clap::{Parser, Subcommand};
 
 /// Train, sample, plot, inspect and bench diffusion models.
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Sample(sample::Args),
     /// Draw the loss and the samples of a run
     Plot(plot::Args),
+    /// Tell all of a run in one HTML page
+    Report(report::Args),
     /// Print the noise levels of a schedule, or of a sampling grid over it
     Schedule(schedule::Args),
     /// List the samplers

@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`cli`] (what may be typed), [`commands`] (one file each), [`recipe`] (what a
 //! training run is made of), [`run`] (a run directory as a denoiser), [`picture`] (everything that
-//! is drawn), [`mod@bench`] (the readings that are compared with other libraries'), [`output`] (what
-//! goes to stdout, what to stderr).
+//! is drawn), [`report`] (a run as a page), [`mod@bench`] (the readings that are compared with other
+//! libraries'), [`output`] (what goes to stdout, what to stderr).
 
 mod bench;
 mod cli;
@@ -12,6 +12,7 @@ mod files;
 mod output;
 mod picture;
 mod recipe;
+mod report;
 mod run;
 mod show;
 mod training;

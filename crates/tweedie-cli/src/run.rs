@@ -61,8 +61,30 @@ pub(crate) struct Samples {
     pub(crate) shape: Vec<i64>,
     /// The states on the way, the noise first, with their levels; empty unless they were asked for.
     pub(crate) way: Vec<(NoiseLevel, Vec<f32>)>,
+    /// The clean data as estimated at each state but the last; empty unless the way was asked for.
+    pub(crate) estimates: Vec<Vec<f32>>,
     /// Calls of the denoiser, for each sample.
     pub(crate) evaluations: usize,
+}
+
+impl Samples {
+    /// Adds a batch to the state of that number.
+    fn keep_state(&mut self, index: usize, level: NoiseLevel, x: &Tensor) -> Result<()> {
+        if self.way.len() <= index {
+            self.way.push((level, Vec::new()));
+        }
+        self.way[index].1.extend(tensor::to_f32(x)?);
+        Ok(())
+    }
+
+    /// Adds a batch to the estimate of that number.
+    fn keep_estimate(&mut self, index: usize, x0: &Tensor) -> Result<()> {
+        if self.estimates.len() <= index {
+            self.estimates.push(Vec::new());
+        }
+        self.estimates[index].extend(tensor::to_f32(x0)?);
+        Ok(())
+    }
 }
 
 impl Request {
@@ -121,6 +143,7 @@ impl Run {
             values: Vec::new(),
             shape: [&[request.count as i64], &shape[..]].concat(),
             way: Vec::new(),
+            estimates: Vec::new(),
             evaluations: sampler.evaluations(&grid),
         };
         for batch in 0..batches {
@@ -132,20 +155,16 @@ impl Run {
             let mut noise = Noise::seeded(request.seed).from_sample(first as u32);
             let shape = [&[count as i64], &shape[..]].concat();
             let x = noise.initial(&shape, Kind::Float, self.device())? * grid.start().sigma;
-            let mut keep = |index: usize, level: NoiseLevel, x: &Tensor| -> Result<()> {
-                if request.keep_way {
-                    if samples.way.len() <= index {
-                        samples.way.push((level, Vec::new()));
-                    }
-                    samples.way[index].1.extend(tensor::to_f32(x)?);
-                }
-                Ok(())
-            };
-            keep(0, grid.start(), &x)?;
+            if request.keep_way {
+                samples.keep_state(0, grid.start(), &x)?;
+            }
             let mut last = x.shallow_clone();
             for step in sampler.steps(&denoiser, x, &grid, noise)? {
                 let step = step?;
-                keep(step.index + 1, step.level, &step.x)?;
+                if request.keep_way {
+                    samples.keep_state(step.index + 1, step.level, &step.x)?;
+                    samples.keep_estimate(step.index, &step.x0)?;
+                }
                 last = step.x;
                 progress(batch * grid.steps() + step.index + 1, batches * grid.steps());
             }

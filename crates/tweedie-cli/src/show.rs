@@ -44,7 +44,7 @@ pub(crate) fn frames(run: &Run, request: &Request, samples: &Samples) -> Result<
 }
 
 /// A state at the scale at which data of that spread and their noise together keep it.
-fn shrunk(level: NoiseLevel, x: &[f32], spread: f64) -> (f64, Vec<f32>) {
+pub(crate) fn shrunk(level: NoiseLevel, x: &[f32], spread: f64) -> (f64, Vec<f32>) {
     let factor = (spread / (level.alpha * spread).hypot(level.sigma)) as f32;
     (level.ratio(), x.iter().map(|v| v * factor).collect())
 }
@@ -83,10 +83,12 @@ fn rows(request: &Request, names: &[String]) -> (Vec<usize>, Option<Vec<String>>
     if runs.len() < 2 {
         return (square(request.count), None);
     }
-    let name = |class: i64| {
-        let name = usize::try_from(class).ok().and_then(|i| names.get(i)).cloned();
-        name.unwrap_or_else(|| class.to_string())
-    };
-    let labels = runs.iter().map(|r| name(r[0])).collect();
+    let labels = runs.iter().map(|r| class_name(names, r[0])).collect();
     (runs.iter().map(|r| r.len()).collect(), Some(labels))
+}
+
+/// The name of a class, its number where it has none.
+pub(crate) fn class_name(names: &[String], class: i64) -> String {
+    let name = usize::try_from(class).ok().and_then(|i| names.get(i)).cloned();
+    name.unwrap_or_else(|| class.to_string())
 }

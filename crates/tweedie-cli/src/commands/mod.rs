@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod inspect;
 pub(crate) mod plot;
 pub(crate) mod recipes;
+pub(crate) mod report;
 pub(crate) mod sample;
 pub(crate) mod samplers;
 pub(crate) mod schedule;
@@ -20,6 +21,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Train(args) => return train::run(args),
         Command::Sample(args) => sample::run(args)?,
         Command::Plot(args) => plot::run(args)?,
+        Command::Report(args) => report::run(args)?,
         Command::Schedule(args) => schedule::run(args)?,
         Command::Samplers(args) => samplers::run(args)?,
         Command::Recipes(args) => recipes::run(args)?,

@@ -16,7 +16,7 @@ pub(crate) fn loss(title: &str, points: &[(f64, f64)], size: (u32, u32)) -> Resu
     let last = points[points.len() - 1].0.max(first + 1.0);
     let (low, high) = (low * 0.9, high * 1.1);
     draw(size, |surface| {
-        let axis = (low..high).log_scale().with_key_points(ticks(low, high));
+        let axis = (low..high).log_scale().with_key_points(log_ticks(low, high));
         let mut chart = ChartBuilder::on(surface)
             .caption(title, text(16, INK))
             .margin(px(14))
@@ -48,7 +48,7 @@ pub(crate) fn loss(title: &str, points: &[(f64, f64)], size: (u32, u32)) -> Resu
 }
 
 /// 1, 2 and 5 times the powers of ten in between; powers alone if those are many.
-fn ticks(low: f64, high: f64) -> Vec<f64> {
+pub(crate) fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
     let factors: &[f64] = if decades.clone().count() > 5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let at = decades.flat_map(|d| factors.iter().map(move |f| f * 10_f64.powi(d)));
@@ -56,7 +56,7 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
 }
 
 /// Three digits, without an exponent where that reads better.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         v if !(1e-3..1e5).contains(&v) => format!("{value:.0e}"),
@@ -74,7 +74,7 @@ pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 /// The mean of the last `window` values, at each value.
-fn running_mean(points: &[(f64, f64)], window: usize) -> Vec<(f64, f64)> {
+pub(crate) fn running_mean(points: &[(f64, f64)], window: usize) -> Vec<(f64, f64)> {
     let mut sum = 0.0;
     let mut mean = Vec::with_capacity(points.len());
     for (i, &(step, value)) in points.iter().enumerate() {
@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn ticks_lie_inside() {
-        assert_eq!(ticks(0.15, 3.0), [0.2, 0.5, 1.0, 2.0]);
-        assert_eq!(ticks(0.5, 2e6).len(), 7);
+        assert_eq!(log_ticks(0.15, 3.0), [0.2, 0.5, 1.0, 2.0]);
+        assert_eq!(log_ticks(0.5, 2e6).len(), 7);
     }
 
     #[test]

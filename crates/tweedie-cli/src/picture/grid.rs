@@ -24,7 +24,8 @@ impl Images {
         self.values.len() / (self.channels * self.height * self.width).max(1)
     }
 
-    fn image(&self, index: usize) -> RgbImage {
+    /// The image of that number.
+    pub(crate) fn image(&self, index: usize) -> RgbImage {
         let plane = self.height * self.width;
         let image = &self.values[index * self.channels * plane..];
         RgbImage::from_fn(self.width as u32, self.height as u32, |x, y| {

@@ -26,6 +26,13 @@ impl Window {
         let half = 0.5 * (x.1 - x.0).max(y.1 - y.0).max(1e-3) * 1.12;
         Window { center: [0.5 * (x.0 + x.1), 0.5 * (y.0 + y.1)], half }
     }
+
+    /// Where a point is, from the lower left corner in units of a side; nothing for one outside.
+    pub(crate) fn place(&self, point: &[f32; 2]) -> Option<[f32; 2]> {
+        let [u, v] = [0, 1].map(|axis| (point[axis] - self.center[axis]) / self.half);
+        // Also false for what is not a number.
+        (u.abs() < 0.99 && v.abs() < 0.99).then(|| [u, v].map(|w| 0.5 * (1.0 + w)))
+    }
 }
 
 /// What is drawn in one picture.
@@ -72,18 +79,11 @@ fn title(head: &Surface<'_>, words: &str) -> Result<()> {
 fn plane(body: &Surface<'_>, what: &Scatter<'_>) -> Result<()> {
     let (width, height) = body.dim_in_pixel();
     let (width, height) = (width as i32, height as i32);
-    let Window { center, half } = what.window;
     let frame = Rectangle::new([(0, 0), (width - 1, height - 1)], FAINT.stroke_width(px(1)));
     body.draw(&frame).map_err(failed)?;
     let place = |p: &[f32; 2]| -> Option<(i32, i32)> {
-        let u = (p[0] - center[0]) / half;
-        let v = (p[1] - center[1]) / half;
-        // Also false for what is not a number.
-        (u.abs() < 0.99 && v.abs() < 0.99).then(|| {
-            let x = 0.5 * (1.0 + u) * width as f32;
-            let y = 0.5 * (1.0 - v) * height as f32;
-            (x.round() as i32, y.round() as i32)
-        })
+        let [u, v] = what.window.place(p)?;
+        Some(((u * width as f32).round() as i32, ((1.0 - v) * height as f32).round() as i32))
     };
     let dot = |at, radius: f32, style: ShapeStyle| -> Result<()> {
         let radius = (radius * px(1) as f32).round().max(1.0) as i32;

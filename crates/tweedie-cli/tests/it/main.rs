@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // as in any test
 
 mod bad_input;
+mod browser;
 mod listings;
+mod report;
 mod resume;
 mod sampling;
 mod support;

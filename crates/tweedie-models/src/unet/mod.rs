@@ -308,6 +308,10 @@ impl Trainable for Unet {
         self.compute = kind;
     }
 
+    fn compute_kind(&self) -> Kind {
+        self.compute
+    }
+
     fn forward_train(
         &self,
         x: &Tensor,

@@ -84,6 +84,11 @@ impl RunDir {
 
     /// Removes what a killed process left half-written.
     pub fn sweep(&self) -> Result<()> {
+        for entry in fs::read_dir(self.averages()).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(".tweedie-") {
+                fs::remove_file(entry.path()).map_err(Error::file(&entry.path()))?;
+            }
+        }
         let folder = self.checkpoints();
         let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
         for entry in entries.flatten() {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tweedie::train::{Ema, EmaConfig};
 
-/// Averages of the weights. At most one of `decay`, `half_life_steps`, `half_life_samples` and
+/// Averages of the weights; 0 is as if a key were not given. At most one of `decay`, `half_life_steps`, `half_life_samples` and
 /// `sigma_rel` says how the one for samples forgets; without any there is none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -36,23 +36,25 @@ pub(crate) struct EmaSpec {
 impl EmaSpec {
     /// The averages, where `ema_decay` is the short way to say `decay`.
     pub(crate) fn config(&self, ema_decay: f64) -> Result<EmaConfig> {
-        let short = (ema_decay != 0.0).then_some(ema_decay);
+        let given = |value: Option<f64>| value.filter(|&v| v != 0.0);
         let warmup = self.warmup;
         let ways = [
-            ("ema_decay", short.map(|decay| Ema::Decay { decay, warmup })),
-            ("ema.decay", self.decay.map(|decay| Ema::Decay { decay, warmup })),
-            ("ema.half_life_steps", self.half_life_steps.map(Ema::half_life_steps)),
+            ("ema_decay", given(Some(ema_decay)).map(|decay| Ema::Decay { decay, warmup })),
+            ("ema.decay", given(self.decay).map(|decay| Ema::Decay { decay, warmup })),
+            ("ema.half_life_steps", given(self.half_life_steps).map(Ema::half_life_steps)),
             (
                 "ema.half_life_samples",
-                self.half_life_samples
+                given(self.half_life_samples)
                     .map(|samples| Ema::HalfLife { samples, ramp_up: self.ramp_up }),
             ),
-            ("ema.sigma_rel", self.sigma_rel.map(|sigma_rel| Ema::Power { sigma_rel })),
+            ("ema.sigma_rel", given(self.sigma_rel).map(|sigma_rel| Ema::Power { sigma_rel })),
         ];
         let given: Vec<(&str, Ema)> =
             ways.into_iter().filter_map(|(key, ema)| Some((key, ema?))).collect();
         if let [(first, _), (second, _), ..] = given[..] {
-            return Err(usage(format!("`{first}` and `{second}` say how one average forgets")));
+            return Err(usage(format!(
+                "`{first}` and `{second}` both say how the average forgets: set one to 0"
+            )));
         }
         let average = given.first().map(|(_, ema)| *ema);
         let is = |wanted: fn(&Ema) -> bool| average.as_ref().is_some_and(wanted);

@@ -44,8 +44,28 @@ const TYPED: &[(&str, i32, &[&str])] = &[
     ("train swissroll lr=-1", 2, &["lr", "-1"]),
     ("train swissroll lr=nan", 2, &["lr"]),
     ("train swissroll ema_decay=2", 2, &["ema_decay", "2"]),
+    ("train swissroll ema.decay=0.9", 2, &["ema_decay", "ema.decay"]),
+    ("train swissroll ema.sigma_rell=0.1", 2, &["ema.sigma_rell", "ema.sigma_rel"]),
+    ("train swissroll ema.post_hoc=[0.5]", 2, &["ema.post_hoc", "0.5", "0.2886"]),
+    ("train swissroll ema.warmup=yes", 2, &["ema.warmup", "yes"]),
+    ("train swissroll ema.ramp_up=0.05", 2, &["ema.ramp_up", "half_life_samples"]),
+    ("train swissroll optimizer.decay=cosin", 2, &["optimizer.decay", "cosin", "cosine"]),
+    ("train swissroll checkpoints.keep_best=true", 2, &["keep_best", "validate_every"]),
+    ("train swissroll validate_every=5 validation.levels=0", 2, &["validation.levels"]),
+    (
+        "train swissroll validation.held_out=true validation.samples=5000",
+        2,
+        &["validation.samples", "5000", "2000"],
+    ),
+    ("train swissroll objective.weighting.type=p3", 2, &["p3", "p2"]),
+    ("train swissroll objective.learned_weighting.channels=0", 2, &["channels", "0"]),
+    ("train swissroll sample.sampler=dimm", 2, &["sample.sampler", "dimm", "ddim"]),
+    ("train swissroll sample.sampler.name=dimm", 2, &["dimm", "ddim"]),
+    ("train swissroll sample.schedule.type=log-liner", 2, &["log-liner", "log-linear"]),
+    ("sample @roll --ema-sigma-rel 0.1 -o a.png", 1, &["ema", "post_hoc"]),
+    ("train --resume @roll lr=1", 2, &["lr", "dtype"]),
     ("train swissroll device=gpu", 2, &["device", "gpu", "cpu"]),
-    ("train swissroll dtype=f7", 2, &["dtype", "f7", "f32"]),
+    ("train swissroll dtype=f7", 2, &["dtype", "f7", "f16"]),
     ("train swissroll threads=0", 2, &["threads"]),
     ("train swissroll data.name=swisroll", 2, &["swisroll", "swissroll"]),
     ("train swissroll data.points=0", 2, &["points"]),
@@ -177,4 +197,26 @@ fn a_full_disk_is_told_and_loses_nothing() {
     let output = tweedie(folder.path()).args(args).output().unwrap();
     assert_ne!(output.status.code(), Some(0));
     assert!(Path::new("/dev/full").exists());
+}
+
+/// Two million points through a layer of 1,024: 8 GB, more than the process may have.
+#[test]
+fn memory_that_is_not_there_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!(
+        "ulimit -v 8000000; exec {} train swissroll --run run data.points=2000000 \
+         batch_size=2000000 model.hidden_dims=[1024] steps=1 preview_every=0",
+        env!("CARGO_BIN_EXE_tweedie")
+    );
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &script]).current_dir(folder.path()).env("OMP_NUM_THREADS", "1");
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for word in
+        ["out of memory with batches of 2000000", " bytes", "lower batch_size", "step-000000"]
+    {
+        assert!(said.contains(word), "no {word:?} in\n{said}");
+    }
+    assert!(!said.contains("panicked") && !said.contains("frame #"), "{said}");
 }

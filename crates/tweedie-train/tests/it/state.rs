@@ -4,7 +4,7 @@ use crate::{config, objective, run, trainer};
 use std::fs;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
-use tweedie_core::Parametrization;
+use tweedie_core::{Parametrization, Prediction};
 use tweedie_data::{Batch, Dataset, Loader, LoaderConfig};
 use tweedie_models::ModelSpec;
 use tweedie_torch::tensor::to_f32;
@@ -24,7 +24,9 @@ fn half(config: Config, size: f64) -> Trainer {
     .unwrap();
     let mut network = spec.build(1, Kind::Float, Device::Cpu).unwrap();
     network.compute_in(Kind::Half);
-    Trainer::new(network, objective(Parametrization::default()), loader, config).unwrap()
+    // Of the data themselves, however large they are.
+    let x0 = Parametrization { prediction: Prediction::X0, ..Default::default() };
+    Trainer::new(network, objective(x0), loader, config).unwrap()
 }
 
 /// Averages, a learnt weighting, batches that end an epoch in the middle of a step.

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use tweedie::data::{Loader, LoaderConfig};
 use tweedie::torch::optim::AdamWConfig;
 use tweedie::train::{
     Config, LearningRate, Objective, RunDir, StepReport, Trainer, checkpoint, run_dir,
@@ -207,7 +206,7 @@ fn every(period: u64, step: u64) -> bool {
 fn trainer(recipe: &Recipe) -> Result<(Trainer, data::View)> {
     run::start(recipe.threads)?;
     let device = run::device(&recipe.device)?;
-    let (set, view) = recipe.data.load(&recipe.model, recipe.seed)?;
+    let (loader, view) = recipe.data.loader(&recipe.model, recipe.batch_size, recipe.seed)?;
     let schedule = recipe.schedule.build()?;
     let objective = Objective {
         parametrization: recipe.parametrization,
@@ -215,7 +214,6 @@ fn trainer(recipe: &Recipe) -> Result<(Trainer, data::View)> {
         levels: recipe.objective.levels.build(&schedule)?,
     };
     let network = recipe.model.build(recipe.seed, recipe.dtype.kind(), device)?;
-    let loader = Loader::new(set, LoaderConfig::new(recipe.batch_size, recipe.seed))?;
     let trainer = Trainer::new(network, objective, loader, config(recipe))?;
     Ok((trainer, view))
 }

@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     tweedie::torch::runtime::init(&Default::default())?;
     let steps = steps(6_000)?;
 
-    let images = digits::all()?.reshaped(&[64])?;
+    let images = digits::train()?.reshaped(&[64])?;
     let spec = ModelSpec::ConditionalMlp(ConditionalMlpConfig {
         dim: 64,
         hidden_dims: vec![512, 512, 512],

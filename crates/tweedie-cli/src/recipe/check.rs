@@ -58,7 +58,9 @@ impl Recipe {
                 "`model.dim` is {dim}, expected {needed}, the numbers of a sample of {name}"
             )));
         }
-        match (self.model.num_classes(), self.data.class_names().len()) {
+        // Of files they are known once these are read.
+        let Some(classes) = self.data.classes() else { return Ok(()) };
+        match (self.model.num_classes(), classes) {
             (Some(_), 0) => {
                 let name = self.data.name();
                 Err(usage(format!(

@@ -4,8 +4,7 @@ use crate::output::{as_usage, usage};
 use crate::recipe::{Recipe, data};
 use crate::run;
 use anyhow::Result;
-use tch::Tensor;
-use tweedie::data::{Dataset, Loader, LoaderConfig};
+use tweedie::data::{Batch, Source, Subset};
 use tweedie::torch::optim::AdamWConfig;
 use tweedie::train::{Config, LearningRate, Objective, Trainer, Validation, validation};
 
@@ -20,18 +19,23 @@ pub(super) struct Built {
 pub(super) fn build(recipe: &Recipe) -> Result<Built> {
     run::start(recipe.threads)?;
     let device = run::device(&recipe.device)?;
-    let (set, view) = recipe.data.load(&recipe.model, recipe.seed)?;
     let schedule = recipe.schedule.build()?;
     let objective = Objective {
         parametrization: recipe.parametrization,
         weighting: recipe.objective.weighting,
         levels: recipe.objective.levels.build(&schedule)?,
     };
-    let (set, validation) = set_aside(recipe, set, &objective)?;
+    let mut validation = None;
+    let choose = |source: Box<dyn Source>| -> Result<Box<dyn Source>> {
+        let (source, set_aside) = set_aside(recipe, source, &objective)?;
+        validation = set_aside;
+        Ok(source)
+    };
+    let data = &recipe.data;
+    let (loader, view) = data.loader(&recipe.model, recipe.batch_size, recipe.seed, choose)?;
     // Weights are of single precision whatever the network computes in.
     let mut network = recipe.model.build(recipe.seed, tch::Kind::Float, device)?;
     network.compute_in(recipe.dtype.kind(device));
-    let loader = Loader::new(set, LoaderConfig::new(recipe.batch_size, recipe.seed))?;
     let trainer = Trainer::new(network, objective, loader, config(recipe)?)?;
     Ok(Built { trainer, view, validation })
 }
@@ -39,35 +43,33 @@ pub(super) fn build(recipe: &Recipe) -> Result<Built> {
 /// The data to learn from, and what the run is judged by.
 fn set_aside(
     recipe: &Recipe,
-    set: Dataset,
+    source: Box<dyn Source>,
     objective: &Objective,
-) -> Result<(Dataset, Option<Validation>)> {
+) -> Result<(Box<dyn Source>, Option<Validation>)> {
     let spec = &recipe.validation;
     if recipe.validate_every == 0 && !spec.held_out {
-        return Ok((set, None));
+        return Ok((source, None));
     }
-    let (count, seed) = (set.count(), recipe.seed);
-    let whole = !spec.held_out && spec.samples >= count;
-    let (learnt, aside) = match whole {
+    let (count, seed, n) = (source.count(), recipe.seed, spec.samples);
+    let (learnt, aside) = match !spec.held_out && n >= count {
         true => (vec![], (0..count as i64).collect()),
-        false => validation::split(count, spec.samples, seed).map_err(|_| {
-            let n = spec.samples;
+        false => validation::split(count, n, seed).map_err(|_| {
             usage(format!("`validation.samples` is {n}, expected less than {count}, all there are"))
         })?,
     };
-    let data = set.rows(&aside);
+    let batch = source.batch(&aside)?;
+    // In the shape of the model, and with labels if it takes them.
+    let shape = [vec![aside.len() as i64], recipe.model.sample_shape()].concat();
+    let labels = batch.labels.filter(|_| recipe.model.num_classes().is_some());
+    let batch = Batch { x: batch.x.reshape(shape.as_slice()), labels };
     let batch_size = recipe.batch_size.min(aside.len());
     let validation =
-        Validation::new(data, objective, spec.levels, seed, batch_size).map_err(as_usage)?;
-    let set = if spec.held_out { rows(&set, &learnt)? } else { set };
-    Ok((set, Some(validation)))
-}
-
-/// These rows of a set, as bytes where they are bytes.
-fn rows(set: &Dataset, rows: &[i64]) -> Result<Dataset> {
-    let index = Tensor::from_slice(rows);
-    let labels = set.labels().map(|labels| labels.index_select(0, &index));
-    Ok(Dataset::new(set.samples().index_select(0, &index), labels)?)
+        Validation::new(batch, objective, spec.levels, seed, batch_size).map_err(as_usage)?;
+    let source: Box<dyn Source> = match spec.held_out {
+        true => Box::new(Subset::new(source, &learnt)?),
+        false => source,
+    };
+    Ok((source, Some(validation)))
 }
 
 fn config(recipe: &Recipe) -> Result<Config> {

@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     tweedie::torch::runtime::init(&Default::default())?;
     let steps = steps(6_000)?;
 
-    let images = digits::all()?.reshaped(&[64])?;
+    let images = digits::train()?.reshaped(&[64])?;
     let spec = ModelSpec::ConditionalMlp(ConditionalMlpConfig {
         dim: 64,
         hidden_dims: vec![512, 512, 512],
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
         levels: Box::new(LogNormal::new(-0.6, 1.2)?),
     };
     let loader = Loader::new(images, LoaderConfig::new(128, 0))?;
-    let config = Config { ema_decay: 0.999, ..Config::new(steps, 1e-3) };
+    let config = Config { ema: EmaConfig::decay(0.999), ..Config::new(steps, 1e-3) };
     let network = spec.build(0, Kind::Float, Device::Cpu)?;
     let mut trainer = Trainer::new(network, objective, loader, config)?;
     while let Some(step) = trainer.next().transpose()? {

@@ -107,7 +107,7 @@ fn steps(dir: &str, training: Option<u32>) -> Vec<Step> {
             "swissroll-loss.png",
         ),
         Step {
-            what: "Digits: training on 1,797 scanned digits, with their classes",
+            what: "Digits: training on 1,500 scanned digits, with their classes",
             args: train("digits", &digits),
             picture: None,
         },

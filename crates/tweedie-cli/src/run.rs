@@ -10,7 +10,7 @@ use tweedie::models::{Trainable, files};
 use tweedie::samplers::{Sampler, SamplerSpec};
 use tweedie::schedules::{Grid, GridSpec};
 use tweedie::torch::{runtime, tensor};
-use tweedie::train::{checkpoint, run_dir};
+use tweedie::train::{checkpoint, ema::snapshots, run_dir};
 
 /// Sets libtorch up: once, before the first tensor.
 pub(crate) fn start(threads: Option<usize>) -> Result<()> {
@@ -107,7 +107,7 @@ impl Request {
 
     /// The grid over the schedule of `recipe`.
     pub(crate) fn grid(&self, recipe: &Recipe) -> Result<Grid> {
-        let schedule = recipe.schedule.build()?;
+        let schedule = recipe.sampling_schedule().build()?;
         Ok(match &self.grid {
             Some(spec) => spec.grid(&schedule, self.steps)?,
             None => schedule.grid(self.steps)?,
@@ -116,6 +116,20 @@ impl Request {
 }
 
 impl Run {
+    /// The newest whole checkpoint of the run in `folder`, with a power-function average of its
+    /// weights of that width.
+    pub(crate) fn open_averaged(
+        folder: &Path,
+        threads: Option<usize>,
+        sigma_rel: f64,
+    ) -> Result<Self> {
+        let run = Run::open(folder, threads)?;
+        let stored = run_dir::averages_path(folder);
+        let weights = snapshots::reconstruct(&stored, run.step, sigma_rel)?;
+        run.model.network.parameters().load(&weights)?;
+        Ok(run)
+    }
+
     /// The newest whole checkpoint of the run in `folder`.
     pub(crate) fn open(folder: &Path, threads: Option<usize>) -> Result<Self> {
         let recipe = Recipe::of_run(folder, &[])?;
@@ -123,8 +137,10 @@ impl Run {
         let (step, newest) = run_dir::latest_checkpoint(folder)?;
         let averaged = newest.join(checkpoint::EMA);
         let weights = if averaged.exists() { averaged } else { newest.join(checkpoint::MODEL) };
-        let model = files::load(&weights, recipe.dtype.kind(), device(&recipe.device)?)
-            .map_err(|e| output::naming(&weights, e))?;
+        let device = device(&recipe.device)?;
+        let mut model =
+            files::load(&weights, Kind::Float, device).map_err(|e| output::naming(&weights, e))?;
+        model.network.compute_in(recipe.dtype.kind(device));
         let view = recipe.data.view(&model.network.spec(), recipe.seed)?;
         Ok(Run { recipe, model, view, step })
     }

@@ -3,7 +3,7 @@
 //! E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning
 //! Repository, 1998, CC BY 4.0.
 
-use crate::{Dataset, Error, Result};
+use crate::{Dataset, Error, Result, Split};
 use std::io::Read;
 use std::path::Path;
 use tweedie_torch::tensor;
@@ -15,6 +15,14 @@ const PIXELS: usize = 64;
 /// The images before this one are for training, the rest for tests. The writers of the two parts
 /// overlap: the set does not say who wrote what.
 pub const TRAIN: usize = 1500;
+
+/// [`train`] or [`test`].
+pub fn split(split: Split) -> Result<Dataset> {
+    match split {
+        Split::Train => train(),
+        Split::Test => test(),
+    }
+}
 
 /// All images, `[1797, 1, 8, 8]` with grey values 0 to 16 brought to [−1, 1], and their labels.
 pub fn all() -> Result<Dataset> {

@@ -38,6 +38,23 @@ pub enum Error {
         /// The names that would have done.
         looked_for: String,
     },
+    /// More files of a data set are broken than may be.
+    #[error(
+        "{}: {problem}; {broken} of {count} images are broken, expected at most {allowed}",
+        path.display()
+    )]
+    TooManyBroken {
+        /// The last of them.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// How many were found so far.
+        broken: usize,
+        /// How many may be.
+        allowed: usize,
+        /// How many images the set has.
+        count: usize,
+    },
     /// An argument makes no sense.
     #[error("{what} is {found}, expected {expected}")]
     Invalid {

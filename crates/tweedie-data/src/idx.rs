@@ -3,6 +3,8 @@
 //! A file is a magic number (two zeros, a type, the number of dimensions), the sizes as big-endian
 //! 32-bit numbers, and the bytes. Sizes are compared with the data before memory is taken.
 
+pub use crate::Split;
+
 use crate::{Dataset, Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -10,19 +12,11 @@ use std::path::{Path, PathBuf};
 use tch::Tensor;
 use tweedie_torch::tensor;
 
-/// The part of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    /// `train-…`
-    Train,
-    /// `t10k-…`
-    Test,
-}
-
 /// The largest file that is read, unpacked: MNIST's is 47 MB.
 const LIMIT: u64 = 4 << 30;
 
-/// Images `[n, 1, height, width]`, as bytes, and labels of a folder with the usual names.
+/// Images `[n, 1, height, width]`, as bytes, and labels of a folder with the usual names:
+/// `train-…` or `t10k-…`.
 pub fn image_set(folder: &Path, split: Split) -> Result<Dataset> {
     let prefix = match split {
         Split::Train => "train",

@@ -1,11 +1,11 @@
 //! NumPy's `.npy` and `.npz`.
 
-use crate::{Error, Result};
+use crate::{Dataset, Error, Result};
 use npyz::{DType, NpyFile};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 use tweedie_torch::tensor;
 
 /// The most numbers that an array may have: the header is not trusted.
@@ -21,11 +21,7 @@ pub fn read(path: &Path) -> Result<Tensor> {
 /// One array of a `.npz` file.
 pub fn read_npz(path: &Path, name: &str) -> Result<Tensor> {
     let broken = |e: std::io::Error| Error::broken(path, format!("not a npz file: {e}"));
-    if !path.is_file() {
-        File::open(path).map_err(Error::file(path))?;
-        return Err(Error::broken(path, "it is not a file"));
-    }
-    let mut archive = npyz::npz::NpzArchive::open(path).map_err(broken)?;
+    let mut archive = open(path)?;
     let names: Vec<String> = archive.array_names().map(str::to_owned).collect();
     let mut data = vec![];
     let Some(mut entry) = archive.zip_archive().by_name(&format!("{name}.npy")).ok() else {
@@ -33,6 +29,54 @@ pub fn read_npz(path: &Path, name: &str) -> Result<Tensor> {
     };
     (&mut entry).take(LIMIT * 8 + 4096).read_to_end(&mut data).map_err(broken)?;
     parse(path, &data[..], data.len() as u64)
+}
+
+/// Images and perhaps labels in the layout of ADM's reference batches and samples (Dhariwal and
+/// Nichol, arXiv:2105.05233): `arr_0` holds bytes `[n, height, width, 3]` (or 1 channel), `arr_1`
+/// a label each; what else there is, is left alone.
+pub fn image_set(path: &Path) -> Result<Dataset> {
+    let images = read_npz(path, "arr_0")?;
+    let size = images.size();
+    if images.kind() != Kind::Uint8 || !matches!(size[..], [_, _, _, 1 | 3]) {
+        let problem = format!(
+            "arr_0 is {:?} {size:?}, expected Uint8 [n, height, width, 3], or 1 for grey",
+            images.kind()
+        );
+        return Err(Error::broken(path, problem));
+    }
+    if size.contains(&0) {
+        return Err(Error::broken(path, format!("arr_0 is {size:?}: nothing in it")));
+    }
+    let labels = match names(path)?.iter().any(|name| name == "arr_1") {
+        true => Some(labels(path, size[0])?),
+        false => None,
+    };
+    Dataset::new(images.permute([0, 3, 1, 2]).contiguous(), labels)
+}
+
+fn labels(path: &Path, n: i64) -> Result<Tensor> {
+    let labels = read_npz(path, "arr_1")?;
+    let (size, kind) = (labels.size(), labels.kind());
+    let whole = matches!(kind, Kind::Int64 | Kind::Uint8);
+    if size != [n] || !whole || labels.min().int64_value(&[]) < 0 {
+        let problem = format!("arr_1 is {kind:?} {size:?}, expected [{n}] labels of at least 0");
+        return Err(Error::broken(path, problem));
+    }
+    Ok(labels.to_kind(Kind::Int64))
+}
+
+/// The names of the arrays of a `.npz` file.
+pub fn names(path: &Path) -> Result<Vec<String>> {
+    Ok(open(path)?.array_names().map(str::to_owned).collect())
+}
+
+fn open(path: &Path) -> Result<npyz::npz::NpzArchive<BufReader<File>>> {
+    if !path.is_file() {
+        File::open(path).map_err(Error::file(path))?;
+        return Err(Error::broken(path, "it is not a file"));
+    }
+    let broken = |e: std::io::Error| Error::broken(path, format!("not a npz file: {e}"));
+    npyz::npz::NpzArchive::open(path).map_err(broken)
 }
 
 /// The header of a file is within so many bytes.
@@ -80,7 +124,7 @@ fn parse(path: &Path, reader: impl Read, bytes: u64) -> Result<Tensor> {
         "f4" => tensor::from_f32(&file.into_vec().map_err(broken)?, &shape)?,
         "f8" => {
             let values: Vec<f64> = file.into_vec().map_err(broken)?;
-            tensor::from_f64(&values, &shape)?.to_kind(tch::Kind::Float)
+            tensor::from_f64(&values, &shape)?.to_kind(Kind::Float)
         }
         "u1" => tensor::from_u8(&file.into_vec().map_err(broken)?, &shape)?,
         "i8" => tensor::from_i64(&file.into_vec().map_err(broken)?, &shape)?,

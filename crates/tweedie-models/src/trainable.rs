@@ -43,6 +43,11 @@ pub trait Trainable: Network + Send + std::fmt::Debug {
         let _ = on;
     }
 
+    /// The kind that it computes in.
+    fn compute_kind(&self) -> Kind {
+        self.parameters().kind()
+    }
+
     /// Takes out of a state dict what other libraries save and this network computes.
     fn adapt(&self, dict: &mut StateDict) {
         let _ = dict;

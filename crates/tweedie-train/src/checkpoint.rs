@@ -1,11 +1,13 @@
 //! Checkpoints that a killed run goes on from, bit for bit.
 //!
-//! A checkpoint is a folder `step-000500` with `model.safetensors`, `ema.safetensors` (if averaged
-//! weights are kept), `optimizer.safetensors` and `state.json`. It is written beside its place
-//! under another name, synced and then renamed; `state.json` lists the files with their sizes, so
-//! a folder that is not whole is known.
+//! A checkpoint is a folder `step-000500` with `model.safetensors`, `ema.safetensors` and
+//! `ema-0.05.safetensors` (averaged weights, as far as they are kept), `optimizer.safetensors`,
+//! `weighting.safetensors` (of a weighting that is learnt) and `state.json`. It is written beside
+//! its place under another name, synced and then renamed; `state.json` lists the files with their
+//! sizes, so a folder that is not whole is known.
 
-use crate::{Error, Result, Trainer};
+use crate::trainer::Progress;
+use crate::{Error, LossScale, Precision, Result, Trainer, retention};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,12 +15,15 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
 use tweedie_data::LoaderState;
 use tweedie_models::files::{self, Description};
+use tweedie_torch::tensor;
 use tweedie_torch::weights::{self, KindPolicy};
 
 /// The file names of a checkpoint.
 pub const MODEL: &str = "model.safetensors";
 /// Averaged weights, if any are kept.
 pub const EMA: &str = "ema.safetensors";
+/// A weighting that is learnt, if there is one.
+pub const WEIGHTING: &str = "weighting.safetensors";
 /// The optimiser's state.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
 /// Everything else.
@@ -34,8 +39,20 @@ pub struct State {
     pub step: u64,
     /// The seed of the run.
     pub seed: u64,
+    /// Samples seen.
+    #[serde(default)]
+    pub samples: u64,
     /// Where the loader is.
     pub loader: LoaderState,
+    /// What the network computed in: `f32`, `bf16` or `f16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compute: Option<String>,
+    /// In half precision: what the loss was multiplied by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
+    /// The validation loss of this step, if it was validated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<f64>,
     /// The other files and their sizes.
     pub files: BTreeMap<String, u64>,
 }
@@ -45,7 +62,11 @@ const FORMAT: u32 = 1;
 pub(crate) const UNFINISHED: &str = ".unfinished-";
 
 /// Writes a checkpoint of `trainer` into `folder` and returns its path.
+///
+/// # Errors
+/// If a parameter is not finite, or the files cannot be written.
 pub fn save(trainer: &Trainer, folder: &Path) -> Result<PathBuf> {
+    check_finite(trainer)?;
     fs::create_dir_all(folder).map_err(Error::file(folder))?;
     let unfinished = tempfile::Builder::new()
         .prefix(UNFINISHED)
@@ -54,13 +75,23 @@ pub fn save(trainer: &Trainer, folder: &Path) -> Result<PathBuf> {
     write(trainer, unfinished.path())?;
     let path = folder.join(format!("step-{:06}", trainer.step()));
     if path.exists() {
-        fs::remove_dir_all(&path).map_err(Error::file(&path))?;
+        retention::remove(&path)?;
     }
     fs::rename(unfinished.path(), &path).map_err(Error::file(&path))?;
     // Renamed away: there is nothing left for the guard to delete.
     let _ = unfinished.keep();
     sync(folder)?;
     Ok(path)
+}
+
+/// A run whose weights are no numbers any more has nothing worth keeping.
+fn check_finite(trainer: &Trainer) -> Result<()> {
+    for (name, t) in trainer.parts().model.network.parameters().named() {
+        if !tensor::all_finite(t)? {
+            return Err(Error::Broken { step: trainer.step(), name: name.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 fn write(trainer: &Trainer, folder: &Path) -> Result<()> {
@@ -70,17 +101,25 @@ fn write(trainer: &Trainer, folder: &Path) -> Result<()> {
     files::save(&folder.join(MODEL), network, &parts.model.parametrization, None)?;
     let spec = network.spec();
     let notes = Description { spec, parametrization: parts.model.parametrization }.metadata();
-    if let Some(ema) = parts.ema {
-        weights::save(&folder.join(EMA), names().zip(ema), &notes, None)?;
+    for average in &parts.averages.all {
+        weights::save(&folder.join(&average.file), names().zip(&average.tensors), &notes, None)?;
     }
-    let state = parts.optimizer.state_dict(names());
-    let state = state.iter().map(|(name, t)| (name.as_str(), t));
-    weights::save(&folder.join(OPTIMIZER), state, &BTreeMap::new(), None)?;
+    if let Some(uncertainty) = parts.uncertainty {
+        weights::save(&folder.join(WEIGHTING), uncertainty.state(), &BTreeMap::new(), None)?;
+    }
+    let optimizer = parts.optimizer.state_dict(parts.trained_names());
+    let optimizer = optimizer.iter().map(|(name, t)| (name.as_str(), t));
+    weights::save(&folder.join(OPTIMIZER), optimizer, &BTreeMap::new(), None)?;
+    let Progress { step, samples, validated } = parts.progress;
     let state = State {
         format: FORMAT,
-        step: trainer.step(),
+        step,
         seed: trainer.config().seed,
+        samples,
         loader: parts.loader.state(),
+        compute: Some(Precision::name(network.compute_kind()).to_owned()),
+        loss_scale: parts.loss_scale,
+        validation: validated.filter(|(at, _)| *at == step).map(|(_, loss)| loss),
         files: sizes(folder)?,
     };
     let json = serde_json::to_vec_pretty(&state).unwrap_or_default();
@@ -95,13 +134,14 @@ fn write(trainer: &Trainer, folder: &Path) -> Result<()> {
     sync(folder)
 }
 
+/// The files of a folder and their sizes.
 fn sizes(folder: &Path) -> Result<BTreeMap<String, u64>> {
     let mut sizes = BTreeMap::new();
-    for name in [MODEL, EMA, OPTIMIZER] {
-        let path = folder.join(name);
-        if path.exists() {
-            sizes.insert(name.to_owned(), fs::metadata(&path).map_err(Error::file(&path))?.len());
-        }
+    for entry in fs::read_dir(folder).map_err(Error::file(folder))? {
+        let entry = entry.map_err(Error::file(folder))?;
+        let path = entry.path();
+        let size = fs::metadata(&path).map_err(Error::file(&path))?.len();
+        sizes.insert(entry.file_name().to_string_lossy().into_owned(), size);
     }
     Ok(sizes)
 }
@@ -116,10 +156,16 @@ fn sync(folder: &Path) -> Result<()> {
 pub fn state(checkpoint: &Path) -> Result<State> {
     let path = checkpoint.join(STATE);
     let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
-    let broken = |problem: String| Error::State { path: path.clone(), problem };
+    let broken = |problem: String| {
+        let problem = format!("not a checkpoint's state: {problem}");
+        Error::State { path: path.clone(), problem }
+    };
     let state: State = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
     if state.format != FORMAT {
         return Err(broken(format!("format {} is not {FORMAT}", state.format)));
+    }
+    if state.loss_scale.is_some_and(|scale| !scale.is_sound()) {
+        return Err(broken("loss_scale makes no sense".to_owned()));
     }
     for (name, &size) in &state.files {
         let file = checkpoint.join(name);
@@ -175,20 +221,28 @@ pub fn resume(trainer: &mut Trainer, checkpoint: &Path) -> Result<()> {
     {
         let parts = trainer.parts();
         let parameters = parts.model.network.parameters();
-        let within = |name| {
+        let within = |name: &str| {
             let path = checkpoint.join(name);
             move |source| Error::Weights { path, source }
         };
-        let read = |name| weights::load(&checkpoint.join(name), KindPolicy::Keep, Device::Cpu);
-        let names: Vec<&str> = parameters.named().map(|(name, _)| name).collect();
-        let optimizer = parts.optimizer.state_dict(names.iter().copied());
+        let read =
+            |name: &str| weights::load(&checkpoint.join(name), KindPolicy::Keep, Device::Cpu);
+        let names = || parameters.named().map(|(name, _)| name);
+        let optimizer = parts.optimizer.state_dict(parts.trained_names());
         let optimizer: Vec<(&str, &Tensor)> =
             optimizer.iter().map(|(n, t)| (n.as_str(), t)).collect();
         parameters.load(&read(MODEL)?).map_err(within(MODEL))?;
         weights::load_into(optimizer, &read(OPTIMIZER)?).map_err(within(OPTIMIZER))?;
-        if let Some(ema) = parts.ema {
-            weights::load_into(names.into_iter().zip(ema), &read(EMA)?).map_err(within(EMA))?;
+        for average in &parts.averages.all {
+            let named = names().zip(&average.tensors);
+            weights::load_into(named, &read(&average.file)?).map_err(within(&average.file))?;
+        }
+        if let Some(uncertainty) = parts.uncertainty {
+            let read = read(WEIGHTING)?;
+            weights::load_into(uncertainty.state(), &read).map_err(within(WEIGHTING))?;
         }
     }
-    trainer.go_on(state.step, state.loader)
+    let validated = state.validation.map(|loss| (state.step, loss));
+    let progress = Progress { step: state.step, samples: state.samples, validated };
+    trainer.go_on(progress, state.loader, state.loss_scale)
 }

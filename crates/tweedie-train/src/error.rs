@@ -31,16 +31,44 @@ pub enum Error {
         /// What would have been right.
         expected: &'static str,
     },
-    /// The loss is no number any more. The parameters are those of the step before.
+    /// The loss or its gradient is no number any more. The parameters are those of the step before.
     #[error(
-        "the loss is {loss} at step {step}: training stopped (a lower lr or clip_norm may help)"
+        "{} at step {step}: training stopped (a lower lr or clip_norm may help)",
+        not_finite(*loss, *grad_norm)
     )]
     NonFinite {
         /// The step that failed, counted from 1.
         step: u64,
         /// What the loss came out as.
         loss: f64,
+        /// The norm of its gradients, if it was computed.
+        grad_norm: Option<f64>,
     },
+    /// A parameter is no number any more: a checkpoint of it would be of no use.
+    #[error("{name} is not finite at step {step}: no checkpoint of it is made")]
+    Broken {
+        /// The step.
+        step: u64,
+        /// The first such parameter.
+        name: String,
+    },
+    /// There was not enough memory for a step.
+    #[error(
+        "out of memory with batches of {batch_size}: {said} (lower batch_size, with accumulate \
+         for the same step, or compute in bf16)"
+    )]
+    OutOfMemory {
+        /// Samples of the batch.
+        batch_size: usize,
+        /// What libtorch said, with what it asked the system for.
+        said: String,
+    },
+    /// No power-function averages were stored.
+    #[error(
+        "{}: no stored averages of the weights (ema.post_hoc and ema.snapshot_every store them)",
+        .0.display()
+    )]
+    NoSnapshots(PathBuf),
     /// The file system refused.
     #[error("{}: {source}", path.display())]
     File {
@@ -68,8 +96,8 @@ pub enum Error {
         /// What is wrong with each that is not whole.
         broken: Vec<String>,
     },
-    /// A checkpoint's `state.json` is not one.
-    #[error("{}: not a checkpoint's state: {problem}", path.display())]
+    /// A file of a run is not what it should be.
+    #[error("{}: {problem}", path.display())]
     State {
         /// The file.
         path: PathBuf,
@@ -89,6 +117,13 @@ impl Error {
 
     pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
         move |source| Error::File { path: path.to_path_buf(), source }
+    }
+}
+
+fn not_finite(loss: f64, grad_norm: Option<f64>) -> String {
+    match grad_norm {
+        Some(norm) if loss.is_finite() => format!("the norm of the gradients is {norm}"),
+        _ => format!("the loss is {loss}"),
     }
 }
 

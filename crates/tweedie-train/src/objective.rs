@@ -39,6 +39,8 @@ pub struct Example {
     pub target: Tensor,
     /// Weights, `[batch, 1, …]`; none if all are 1.
     pub weights: Option<Tensor>,
+    /// The level of each sample.
+    pub levels: Vec<NoiseLevel>,
 }
 
 /// Where the random numbers of a batch come from: they are a function of this.
@@ -52,7 +54,7 @@ pub struct Draw {
 
 impl Draw {
     /// The address of these numbers for one purpose and block.
-    fn key(self, stream: u32, block: u32) -> philox::Key {
+    pub(crate) fn key(self, stream: u32, block: u32) -> philox::Key {
         // A batch number beyond 2³² goes on in the seed.
         let seed = self.seed ^ (self.index >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         philox::Key { seed, stream, sample: block, draw: self.index as u32 }
@@ -75,7 +77,7 @@ impl Objective {
         let mut uniform = vec![0.0; x0.size().first().map_or(0, |&b| b as usize)];
         philox::uniforms(draw.key(stream::LEVELS, 0), &mut uniform);
         let levels: Vec<NoiseLevel> = uniform.iter().map(|&u| self.levels.level(u)).collect();
-        self.example_at(x0, &levels, &noise_like(x0, draw)?)
+        self.example_at(x0, &levels, &noise_like(x0, draw, stream::TRAINING)?)
     }
 
     /// The same for given levels, one a sample, and noise in the shape of `x0`.
@@ -108,7 +110,8 @@ impl Objective {
             false => (eps * row(3)).addcmul_(x0, &row(2)),
         };
         let weighted = weights.iter().any(|&w| w != 1.0);
-        Ok(Example { input, noise: rows.select(0, 5), target, weights: weighted.then(|| row(4)) })
+        let (noise, weights) = (rows.select(0, 5), weighted.then(|| row(4)));
+        Ok(Example { input, noise, target, weights, levels: levels.to_vec() })
     }
 }
 
@@ -129,12 +132,13 @@ impl Example {
     }
 }
 
-fn noise_like(x0: &Tensor, draw: Draw) -> Result<Tensor> {
+/// Standard normal numbers in the shape of `x0`, on its device.
+pub(crate) fn noise_like(x0: &Tensor, draw: Draw, stream: u32) -> Result<Tensor> {
     let n = x0.numel() as i64;
     let rows = (n + ROW - 1) / ROW;
     let width = if rows == 1 { n } else { ROW };
     let mut eps = Tensor::empty([rows, width], (Kind::Float, tch::Device::Cpu));
-    let key = |row| draw.key(stream::TRAINING, row as u32);
+    let key = |row| draw.key(stream, row as u32);
     tensor::fill_rows_f32(&mut eps, |row, values| normals(key(row), values))?;
     let eps = if rows == 1 { eps } else { eps.flatten(0, 1).narrow(0, 0, n) };
     Ok(eps.view(x0.size().as_slice()).to_device(x0.device()))

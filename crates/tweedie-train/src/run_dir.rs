@@ -1,7 +1,8 @@
 //! The folder of a run: recipe, metrics, checkpoints, samples; one process at a time.
 
-use crate::{Error, Result, StepReport, checkpoint};
-use serde::{Deserialize, Serialize};
+use crate::metrics::{Event, Metrics, Stamp};
+use crate::{Error, Result, checkpoint};
+use serde::{Serialize, de::DeserializeOwned};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,28 +15,6 @@ pub struct RunDir {
     metrics: File,
     /// Closing it releases the lock.
     _lock: File,
-}
-
-/// A line of `metrics.jsonl`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Metrics {
-    /// Steps taken.
-    pub step: u64,
-    /// The loss of that step.
-    pub loss: f64,
-    /// Its learning rate.
-    pub lr: f64,
-    /// The norm of its gradients.
-    pub grad_norm: Option<f64>,
-    /// Data a second.
-    pub samples_per_second: f64,
-}
-
-impl From<&StepReport> for Metrics {
-    fn from(report: &StepReport) -> Self {
-        let &StepReport { step, loss, lr, grad_norm, samples_per_second, .. } = report;
-        Metrics { step, loss, lr, grad_norm, samples_per_second }
-    }
 }
 
 impl RunDir {
@@ -68,9 +47,23 @@ impl RunDir {
         checkpoints_path(&self.path)
     }
 
-    /// Adds a line to `metrics.jsonl`.
+    /// Where averages of the weights are stored on the way: [`snapshots`](crate::ema::snapshots).
+    pub fn averages(&self) -> PathBuf {
+        averages_path(&self.path)
+    }
+
+    /// Adds a step to `metrics.jsonl`.
     pub fn log(&mut self, metrics: &Metrics) -> Result<()> {
-        let mut line = serde_json::to_vec(metrics).unwrap_or_default();
+        self.line(metrics)
+    }
+
+    /// Adds anything else to `metrics.jsonl`.
+    pub fn log_event(&mut self, event: &Event) -> Result<()> {
+        self.line(event)
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> Result<()> {
+        let mut line = serde_json::to_vec(value).unwrap_or_default();
         line.push(b'\n');
         self.metrics.write_all(&line).map_err(Error::file(&metrics_path(&self.path)))
     }
@@ -78,10 +71,12 @@ impl RunDir {
     /// Drops the metrics of steps after `step`, which will be taken again.
     pub fn rewind_metrics(&mut self, step: u64) -> Result<()> {
         let path = metrics_path(&self.path);
-        let kept = read_metrics(&self.path)?.into_iter().filter(|m| m.step <= step);
-        let lines: Vec<String> = kept.filter_map(|m| serde_json::to_string(&m).ok()).collect();
+        let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
+        let is_kept =
+            |line: &&str| serde_json::from_str(line).is_ok_and(|stamp: Stamp| stamp.step <= step);
+        let kept: Vec<&str> = text.lines().filter(is_kept).collect();
         weights::atomically(&path, |file| {
-            lines.iter().try_for_each(|line| writeln!(file, "{line}"))
+            kept.iter().try_for_each(|line| writeln!(file, "{line}"))
         })?;
         self.metrics = OpenOptions::new().append(true).open(&path).map_err(Error::file(&path))?;
         Ok(())
@@ -89,6 +84,11 @@ impl RunDir {
 
     /// Removes what a killed process left half-written.
     pub fn sweep(&self) -> Result<()> {
+        for entry in fs::read_dir(self.averages()).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(".tweedie-") {
+                fs::remove_file(entry.path()).map_err(Error::file(&entry.path()))?;
+            }
+        }
         let folder = self.checkpoints();
         let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
         for entry in entries.flatten() {
@@ -105,6 +105,11 @@ pub fn checkpoints_path(run: &Path) -> PathBuf {
     run.join("checkpoints")
 }
 
+/// Where the stored averages of the run in `run` are.
+pub fn averages_path(run: &Path) -> PathBuf {
+    run.join("ema")
+}
+
 fn metrics_path(run: &Path) -> PathBuf {
     run.join("metrics.jsonl")
 }
@@ -115,9 +120,18 @@ pub fn latest_checkpoint(run: &Path) -> Result<(u64, PathBuf)> {
     whole.pop().ok_or_else(|| Error::NoCheckpoint { path: run.to_path_buf(), broken })
 }
 
-/// The metrics of the run in `run`. Lines that are none, such as a last one that was cut off, are
-/// passed over.
+/// The steps in the metrics of the run in `run`. Lines that are none, such as a last one that was
+/// cut off, are passed over.
 pub fn read_metrics(run: &Path) -> Result<Vec<Metrics>> {
+    lines(run)
+}
+
+/// What else happened in the run in `run`.
+pub fn read_events(run: &Path) -> Result<Vec<Event>> {
+    lines(run)
+}
+
+fn lines<T: DeserializeOwned>(run: &Path) -> Result<Vec<T>> {
     let path = metrics_path(run);
     let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
@@ -128,7 +142,9 @@ mod tests {
     use super::*;
 
     fn metrics(step: u64) -> Metrics {
-        Metrics { step, loss: 0.1, lr: 1e-3, grad_norm: None, samples_per_second: 1.0 }
+        let (grad_norm, loss_scale, skipped) = (None, None, None);
+        let (loss, lr, samples_per_second) = (0.1, 1e-3, 1.0);
+        Metrics { step, loss, lr, grad_norm, samples_per_second, loss_scale, skipped }
     }
 
     #[test]
@@ -151,6 +167,18 @@ mod tests {
         run.metrics.write_all(b"{\"step\": 6, \"lo").unwrap();
         run.rewind_metrics(3).unwrap();
         run.log(&metrics(4)).unwrap();
+        let loss = crate::LevelLoss { alpha: 1.0, sigma: 0.1, loss: 0.25 };
+        for step in [2, 4] {
+            let levels = vec![loss];
+            let report = crate::ValidationReport { step, loss: 0.25, levels };
+            run.log_event(&Event::Validation(report)).unwrap();
+        }
+        run.rewind_metrics(3).unwrap();
+        run.log(&metrics(4)).unwrap();
+        assert!(matches!(
+            &read_events(folder.path()).unwrap()[..],
+            [Event::Validation(report)] if report.step == 2 && report.levels == [loss]
+        ));
         let steps: Vec<u64> = read_metrics(folder.path()).unwrap().iter().map(|m| m.step).collect();
         assert_eq!(steps, [1, 2, 3, 4]);
     }

@@ -1,67 +1,16 @@
 //! The training loop, as an iterator of steps.
 
+use crate::ema::{Averages, Clock};
 use crate::objective::Draw;
-use crate::{Error, LearningRate, Objective, Result};
+use crate::uncertainty::Uncertainty;
+use crate::{Config, Error, LossScale, Objective, Result, Validation, ValidationReport, memory};
 use std::time::Instant;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 use tweedie_core::{Cond, Model};
-use tweedie_data::Loader;
+use tweedie_data::{Loader, LoaderState};
 use tweedie_models::Trainable;
-use tweedie_torch::optim::{self, AdamW, AdamWConfig};
+use tweedie_torch::optim::{self, AdamW};
 use tweedie_torch::rng::Generator;
-
-/// The settings of a [`Trainer`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Config {
-    /// Decides all noise, levels and dropped labels.
-    pub seed: u64,
-    /// After how many steps the iterator ends.
-    pub steps: u64,
-    /// The learning rate over the run.
-    pub lr: LearningRate,
-    /// Everything else of AdamW.
-    pub optimizer: AdamWConfig,
-    /// The largest norm of all gradients together: longer ones are scaled down to it.
-    pub clip_norm: Option<f64>,
-    /// Batches that are averaged into one step.
-    pub accumulate: usize,
-    /// How much of the moving average of the weights stays at a step; 0 keeps none.
-    pub ema_decay: f64,
-    /// Whether steps report the norm of the gradients even if nothing is clipped.
-    pub report_grad_norm: bool,
-}
-
-impl Config {
-    /// smalldiffusion's: AdamW with a constant learning rate, nothing else.
-    pub fn new(steps: u64, lr: f64) -> Self {
-        Config {
-            seed: 0,
-            steps,
-            lr: LearningRate::constant(lr),
-            optimizer: AdamWConfig::default(),
-            clip_norm: None,
-            accumulate: 1,
-            ema_decay: 0.0,
-            report_grad_norm: true,
-        }
-    }
-
-    fn check(&self) -> Result<()> {
-        self.lr.check()?;
-        if self.accumulate == 0 {
-            return Err(Error::invalid("accumulate", 0, "at least 1"));
-        }
-        if !(0.0..1.0).contains(&self.ema_decay) {
-            return Err(Error::invalid("ema_decay", self.ema_decay, "a number in [0, 1)"));
-        }
-        match self.clip_norm {
-            Some(norm) if norm.is_nan() || norm <= 0.0 => {
-                Err(Error::invalid("clip_norm", norm, "a positive number"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
 
 /// What a step tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,6 +23,8 @@ pub struct StepReport {
     pub lr: f64,
     /// The norm of all gradients before clipping, if it was computed.
     pub grad_norm: Option<f64>,
+    /// In half precision: the scale of the loss after the step, and how many steps changed nothing.
+    pub loss_scale: Option<LossScale>,
     /// The number of data that it saw.
     pub samples: usize,
     /// Data a second, this step alone.
@@ -84,16 +35,39 @@ pub struct StepReport {
 ///
 /// Everything that a step draws by chance is a function of the seed and the step's number, so a
 /// run that goes on from a [checkpoint](crate::checkpoint) equals one that was never stopped.
+///
+/// A network that computes in half precision is trained with a [`LossScale`].
 #[derive(Debug)]
 pub struct Trainer {
     model: Model<Box<dyn Trainable>>,
     objective: Objective,
     loader: Loader,
     optimizer: AdamW,
-    ema: Option<Vec<Tensor>>,
+    averages: Averages,
+    uncertainty: Option<Uncertainty>,
+    loss_scale: Option<LossScale>,
     config: Config,
-    step: u64,
+    progress: Progress,
+    /// Samples of the batch at hand.
+    batch_size: usize,
     failed: bool,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Progress {
+    pub(crate) step: u64,
+    pub(crate) samples: u64,
+    /// Step and loss of the last validation.
+    pub(crate) validated: Option<(u64, f64)>,
+}
+
+/// Loss, gradients and size of the batches of a step.
+struct Sum {
+    loss: f64,
+    /// One for each of [`Trainer::trained`], times the scale of the loss.
+    gradients: Vec<Tensor>,
+    samples: usize,
 }
 
 impl Trainer {
@@ -109,13 +83,28 @@ impl Trainer {
     ) -> Result<Self> {
         config.check()?;
         objective.weighting.check()?;
-        let optimizer = AdamW::new(network.parameters().tensors(), config.optimizer)?;
-        let ema = match config.ema_decay > 0.0 {
-            true => Some(network.parameters().copies()?),
-            false => None,
-        };
-        let model = Model::new(network, objective.parametrization)?;
-        Ok(Trainer { model, objective, loader, optimizer, ema, config, step: 0, failed: false })
+        let parameters = network.parameters();
+        let learned = config.learned_weighting;
+        let uncertainty = learned
+            .map(|learned| Uncertainty::new(learned, config.seed, parameters.device()))
+            .transpose()?;
+        let averages = Averages::new(&config.ema, parameters)?;
+        let trained = parameters.tensors().chain(uncertainty.as_ref().map(|u| &u.weight));
+        let optimizer = AdamW::new(trained, config.optimizer)?;
+        let loss_scale = (network.compute_kind() == Kind::Half).then(LossScale::default);
+        Ok(Trainer {
+            model: Model::new(network, objective.parametrization)?,
+            objective,
+            loader,
+            optimizer,
+            averages,
+            uncertainty,
+            loss_scale,
+            config,
+            progress: Progress::default(),
+            batch_size: 0,
+            failed: false,
+        })
     }
 
     /// The model as it is now: a denoiser.
@@ -125,11 +114,12 @@ impl Trainer {
 
     /// The model with averaged weights, or a copy of the model if none are kept.
     pub fn averaged(&self) -> Result<Model<Box<dyn Trainable>>> {
-        let parameters = self.model.network.parameters();
-        let (kind, device) = (parameters.kind(), parameters.device());
-        let network = self.model.network.spec().build(0, kind, device)?;
-        let weights: Vec<&Tensor> = match &self.ema {
-            Some(ema) => ema.iter().collect(),
+        let own = &self.model.network;
+        let parameters = own.parameters();
+        let mut network = own.spec().build(0, parameters.kind(), parameters.device())?;
+        network.compute_in(own.compute_kind());
+        let weights: Vec<&Tensor> = match self.averages.main() {
+            Some(average) => average.tensors.iter().collect(),
             None => parameters.tensors().collect(),
         };
         let _guard = tch::no_grad_guard();
@@ -139,9 +129,20 @@ impl Trainer {
         Ok(Model { network, parametrization: self.model.parametrization })
     }
 
+    /// The loss of the [averaged](Self::averaged) model on data that are set aside. A checkpoint
+    /// of this step remembers it.
+    pub fn validate(&mut self, validation: &Validation) -> Result<ValidationReport> {
+        let step = self.progress.step;
+        let report = memory::caught(|| {
+            validation.report(self.averaged()?.network.as_ref(), &self.objective, step)
+        })?;
+        self.progress.validated = Some((step, report.loss));
+        Ok(report)
+    }
+
     /// The number of steps taken.
     pub fn step(&self) -> u64 {
-        self.step
+        self.progress.step
     }
 
     /// The settings.
@@ -149,109 +150,171 @@ impl Trainer {
         &self.config
     }
 
-    pub(crate) fn parts(&self) -> Parts<'_> {
-        let Trainer { model, optimizer, ema, loader, .. } = self;
-        Parts { model, optimizer, ema: ema.as_deref(), loader }
+    /// What the network learns.
+    pub fn objective(&self) -> &Objective {
+        &self.objective
     }
 
-    pub(crate) fn go_on(&mut self, step: u64, loader: tweedie_data::LoaderState) -> Result<()> {
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts {
+            model: &self.model,
+            optimizer: &self.optimizer,
+            averages: &self.averages,
+            uncertainty: self.uncertainty.as_ref(),
+            loss_scale: self.loss_scale,
+            loader: &self.loader,
+            progress: self.progress,
+        }
+    }
+
+    pub(crate) fn go_on(
+        &mut self,
+        progress: Progress,
+        loader: LoaderState,
+        loss_scale: Option<LossScale>,
+    ) -> Result<()> {
         self.loader.resume(loader)?;
-        self.step = step;
+        self.progress = progress;
+        if self.loss_scale.is_some() {
+            self.loss_scale = Some(loss_scale.unwrap_or_default());
+        }
         Ok(())
     }
 
     fn take_step(&mut self) -> Result<StepReport> {
         let start = Instant::now();
-        let (loss, mut gradients, samples) = self.accumulated()?;
-        if !loss.is_finite() {
-            return Err(Error::NonFinite { step: self.step + 1, loss });
+        let Sum { loss, gradients, samples } = self.accumulated()?;
+        let lr = self.config.lr.at(self.progress.step, self.config.steps);
+        let grad_norm = self.clip(&gradients)?;
+        if self.is_sound(loss, grad_norm)? {
+            let gradients: Vec<&Tensor> = gradients.iter().collect();
+            self.optimizer.step(&trained(&self.model, &self.uncertainty), &gradients, lr)?;
         }
-        let grad_norm = self.clip(&mut gradients)?;
-        let lr = self.config.lr.at(self.step, self.config.steps);
+        self.progress.step += 1;
+        self.progress.samples += samples as u64;
+        let Progress { step, samples: all, .. } = self.progress;
         let parameters: Vec<&Tensor> = self.model.network.parameters().tensors().collect();
-        let gradients: Vec<&Tensor> = gradients.iter().collect();
-        self.optimizer.step(&parameters, &gradients, lr)?;
-        if let Some(ema) = &self.ema {
-            let ema: Vec<&Tensor> = ema.iter().collect();
-            optim::ema_update(&ema, &parameters, self.config.ema_decay)?;
-        }
-        self.step += 1;
+        self.averages.update(&parameters, Clock { step, samples: all, new: samples })?;
         let samples_per_second = samples as f64 / start.elapsed().as_secs_f64();
-        Ok(StepReport { step: self.step, loss, lr, grad_norm, samples, samples_per_second })
+        let loss_scale = self.loss_scale;
+        Ok(StepReport { step, loss, lr, grad_norm, loss_scale, samples, samples_per_second })
+    }
+
+    /// Whether the gradients may reach the weights. In half precision one that is not finite is
+    /// passed over, for it may be the scale's fault; everywhere else it ends the run.
+    fn is_sound(&mut self, loss: f64, grad_norm: Option<f64>) -> Result<bool> {
+        let finite = loss.is_finite() && grad_norm.is_none_or(f64::is_finite);
+        let hope = self.loss_scale.as_mut().map_or(finite, |scale| scale.update(finite));
+        match finite || hope {
+            true => Ok(finite),
+            false => Err(Error::NonFinite { step: self.progress.step + 1, loss, grad_norm }),
+        }
     }
 
     /// Loss and gradients, averaged over the batches of a step, and the number of data.
-    fn accumulated(&mut self) -> Result<(f64, Vec<Tensor>, usize)> {
+    fn accumulated(&mut self) -> Result<Sum> {
         let parts = self.config.accumulate;
-        let (mut loss, mut samples) = (0.0, 0);
-        let mut sum: Option<Vec<Tensor>> = None;
+        let mut sum = Sum { loss: 0.0, gradients: vec![], samples: 0 };
         for part in 0..parts {
-            let draw =
-                Draw { seed: self.config.seed, index: self.step * parts as u64 + part as u64 };
-            let (part_loss, gradients, n) = self.one_batch(draw)?;
-            loss += part_loss / parts as f64;
-            samples += n;
-            sum = Some(match sum {
-                None => gradients,
-                Some(sum) => {
-                    sum.into_iter().zip(&gradients).map(|(mut s, g)| s.g_add_(g)).collect()
+            let index = self.progress.step * parts as u64 + part as u64;
+            let batch = self.one_batch(Draw { seed: self.config.seed, index })?;
+            sum.loss += batch.loss / parts as f64;
+            sum.samples += batch.samples;
+            match part {
+                0 => sum.gradients = batch.gradients,
+                _ => {
+                    for (sum, gradient) in sum.gradients.iter_mut().zip(&batch.gradients) {
+                        let _ = sum.g_add_(gradient);
+                    }
                 }
-            });
+            }
         }
-        let sum = sum.unwrap_or_default();
         if parts > 1 {
-            optim::scale(&sum.iter().collect::<Vec<_>>(), 1.0 / parts as f64)?;
+            optim::scale(&sum.gradients.iter().collect::<Vec<_>>(), 1.0 / parts as f64)?;
         }
-        Ok((loss, sum, samples))
+        Ok(sum)
     }
 
-    fn one_batch(&mut self, draw: Draw) -> Result<(f64, Vec<Tensor>, usize)> {
+    fn one_batch(&mut self, draw: Draw) -> Result<Sum> {
         let batch = match self.loader.next() {
             Some(batch) => batch?,
             None => {
-                return Err(Error::invalid(
-                    "the loader",
-                    "at its end",
-                    "one that goes round and round",
-                ));
+                let expected = "one that goes round and round";
+                return Err(Error::invalid("the loader", "at its end", expected));
             }
         };
+        self.batch_size = batch.x.size()[0] as usize;
         let network = &self.model.network;
         let device = network.parameters().device();
         let example = self.objective.example(&batch.x.to_device(device), draw)?;
         let cond = batch.labels.map(|labels| Cond::labels(labels.to_device(device)));
         let mut rng = Generator::new(draw.labels_seed())?;
-        let result = network.gradients(
-            &example.input,
-            &example.noise,
-            cond.as_ref(),
-            &mut rng,
-            &mut |out| Ok(example.loss(out)),
-        )?;
+        let scale = self.loss_scale.map(|l| l.scale);
+        let scaled = |gradient: Tensor| match scale {
+            Some(scale) => gradient * scale,
+            None => gradient,
+        };
+        let (uncertainty, mut of_weight) = (&self.uncertainty, None);
+        let mut loss = |out: &Tensor| {
+            let Some(uncertainty) = uncertainty else {
+                let (loss, gradient) = example.loss(out);
+                return Ok((loss, scaled(gradient)));
+            };
+            let weighed = uncertainty.loss(&example, out)?;
+            of_weight = Some(scaled(weighed.of_weight));
+            Ok((weighed.loss, scaled(weighed.of_output)))
+        };
+        let (input, noise) = (&example.input, &example.noise);
+        let result = network.gradients(input, noise, cond.as_ref(), &mut rng, &mut loss)?;
+        let mut gradients = result.gradients;
+        gradients.extend(of_weight);
         let loss = f64::try_from(&result.loss).map_err(tweedie_torch::Error::from)?;
-        Ok((loss, result.gradients, batch.x.size()[0] as usize))
+        Ok(Sum { loss, gradients, samples: self.batch_size })
     }
 
-    fn clip(&self, gradients: &mut [Tensor]) -> Result<Option<f64>> {
-        if self.config.clip_norm.is_none() && !self.config.report_grad_norm {
+    /// Brings gradients to the scale of the loss, and below the largest norm. Returns their norm,
+    /// if anything needs it.
+    fn clip(&self, gradients: &[Tensor]) -> Result<Option<f64>> {
+        let Config { clip_norm, report_grad_norm, .. } = self.config;
+        if clip_norm.is_none() && self.loss_scale.is_none() && !report_grad_norm {
             return Ok(None);
         }
         let gradients: Vec<&Tensor> = gradients.iter().collect();
-        let norm = optim::norm(&gradients)?;
-        match self.config.clip_norm {
-            Some(limit) if norm > limit => optim::scale(&gradients, limit / norm)?,
-            _ => {}
+        let scale = self.loss_scale.map_or(1.0, |l| l.scale);
+        let norm = optim::norm(&gradients)? / scale;
+        let clipped = clip_norm.filter(|&limit| norm > limit).map_or(1.0, |limit| limit / norm);
+        if norm.is_finite() && clipped / scale != 1.0 {
+            optim::scale(&gradients, clipped / scale)?;
         }
         Ok(Some(norm))
     }
+}
+
+/// What the optimiser changes: the network's parameters, then the learnt weighting's.
+fn trained<'a>(
+    model: &'a Model<Box<dyn Trainable>>,
+    uncertainty: &'a Option<Uncertainty>,
+) -> Vec<&'a Tensor> {
+    model.network.parameters().tensors().chain(uncertainty.as_ref().map(|u| &u.weight)).collect()
 }
 
 /// What a checkpoint is made of.
 pub(crate) struct Parts<'a> {
     pub(crate) model: &'a Model<Box<dyn Trainable>>,
     pub(crate) optimizer: &'a AdamW,
-    pub(crate) ema: Option<&'a [Tensor]>,
+    pub(crate) averages: &'a Averages,
+    pub(crate) uncertainty: Option<&'a Uncertainty>,
+    pub(crate) loss_scale: Option<LossScale>,
     pub(crate) loader: &'a Loader,
+    pub(crate) progress: Progress,
+}
+
+impl Parts<'_> {
+    /// The names of what the optimiser changes, in its order.
+    pub(crate) fn trained_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.model.network.parameters().named().map(|(name, _)| name);
+        names.chain(self.uncertainty.map(|_| Uncertainty::NAME))
+    }
 }
 
 impl Iterator for Trainer {
@@ -259,11 +322,11 @@ impl Iterator for Trainer {
 
     /// The next step; after the last one, or a failed one, none.
     fn next(&mut self) -> Option<Result<StepReport>> {
-        if self.failed || self.step >= self.config.steps {
+        if self.failed || self.progress.step >= self.config.steps {
             return None;
         }
-        let report = self.take_step();
+        let report = memory::caught(|| self.take_step());
         self.failed = report.is_err();
-        Some(report)
+        Some(report.map_err(|error| memory::with_batch(error, self.batch_size)))
     }
 }

@@ -24,6 +24,16 @@ pub enum Weighting {
         #[serde(default = "default_gamma")]
         gamma: f64,
     },
+    /// `SNR/(k + SNR)^gamma` for `x0`: `1/(k + SNR)^gamma` for noise, so that levels where little
+    /// is to be seen count less (Choi et al., arXiv:2204.00227, eq. 8).
+    P2 {
+        /// How fast it is to fall at little noise; the paper's is 1, or 0.5.
+        #[serde(default = "one")]
+        gamma: f64,
+        /// Where it begins to fall; the paper's is 1.
+        #[serde(default = "one")]
+        k: f64,
+    },
     /// `(sigma² + sigma_data²) / (sigma·sigma_data)²` for `x0`, with sigma in units of the data
     /// (Karras et al., arXiv:2206.00364, Table 1): 1 for the output of an EDM network.
     Edm {
@@ -37,6 +47,10 @@ fn default_gamma() -> f64 {
     5.0
 }
 
+fn one() -> f64 {
+    1.0
+}
+
 fn default_sigma_data() -> f64 {
     0.5
 }
@@ -46,6 +60,8 @@ impl Weighting {
     pub fn check(&self) -> Result<()> {
         let (what, value) = match *self {
             Weighting::MinSnr { gamma } => ("gamma", gamma),
+            Weighting::P2 { k, .. } if k.is_nan() || k <= 0.0 => ("k", k),
+            Weighting::P2 { gamma, .. } => ("gamma", gamma),
             Weighting::Edm { sigma_data } => ("sigma_data", sigma_data),
             _ => return Ok(()),
         };
@@ -71,6 +87,7 @@ impl Weighting {
             Weighting::Uniform => None,
             Weighting::Snr => Some(snr),
             Weighting::MinSnr { gamma } => Some(snr.min(gamma)),
+            Weighting::P2 { gamma, k } => Some(snr / (k + snr).powf(gamma)),
             Weighting::Edm { sigma_data } => {
                 Some((ratio.powi(2) + sigma_data.powi(2)) / (ratio * sigma_data).powi(2))
             }
@@ -108,6 +125,22 @@ mod tests {
                 assert!((found - expected).abs() < 1e-12, "{prediction:?} at {ratio}: {found}");
             }
         }
+    }
+
+    /// Eq. 8 of arXiv:2204.00227 in its own terms: `λ'/λ = 1/(k + SNR)^γ` of the noise's error,
+    /// where the simple loss is 1.
+    #[test]
+    fn p2_is_the_papers() {
+        for (gamma, k) in [(1.0, 1.0), (0.5, 1.0), (2.0, 0.3)] {
+            for ratio in [0.05, 1.0, 30.0] {
+                let p2 = Weighting::P2 { gamma, k };
+                let found = weight(p2, predicting(Prediction::Eps), NoiseLevel::vp(ratio));
+                let expected = (k + ratio.powi(-2)).powf(-gamma);
+                assert!((found / expected - 1.0).abs() < 1e-12, "{found} for {expected}");
+            }
+        }
+        assert!(Weighting::P2 { gamma: 1.0, k: 0.0 }.check().is_err());
+        assert!(Weighting::P2 { gamma: f64::NAN, k: 1.0 }.check().is_err());
     }
 
     #[test]

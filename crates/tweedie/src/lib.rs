@@ -47,5 +47,5 @@ pub mod prelude {
         Accelerated, EdmStochastic, Euler, Heun, Sampler, SamplerSpec, Step,
     };
     #[cfg(feature = "train")]
-    pub use tweedie_train::{Config, Objective, Trainer, Weighting, checkpoint};
+    pub use tweedie_train::{Config, EmaConfig, Objective, Trainer, Weighting, checkpoint};
 }

@@ -41,6 +41,10 @@ pub(crate) struct Args {
     /// uncond + scale·(cond − uncond): 1 is off [default: the recipe's]
     #[arg(long, allow_hyphen_values = true, value_parser = guidance_scale, requires = "class")]
     guidance_scale: Option<f64>,
+    /// The width of a power-function average of the weights, relative to the run, made from the
+    /// averages that the run stored [default: the average that the recipe names]
+    #[arg(long, value_name = "WIDTH")]
+    ema_sigma_rel: Option<f64>,
     /// Where they go: .png (a picture), .gif (the way from noise) or .safetensors (the numbers);
     /// a file that is there is replaced once the new one is whole
     /// [default: samples/… in the folder of the run]
@@ -72,7 +76,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
         )));
     }
     run::check_exists(&args.run)?;
-    let run = Run::open(&args.run, args.threads)?;
+    let run = match args.ema_sigma_rel {
+        Some(sigma_rel) => Run::open_averaged(&args.run, args.threads, sigma_rel)?,
+        None => Run::open(&args.run, args.threads)?,
+    };
     let request = request(&args, &run, format == "gif")?;
     request.grid(&run.recipe).map_err(output::as_usage)?;
     if args.output.is_none() {

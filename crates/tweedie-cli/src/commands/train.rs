@@ -30,7 +30,17 @@ pub(crate) struct Args {
 }
 
 /// Of a resumed run only these may be changed: all else would make it another run.
-const CHANGEABLE: [&str; 4] = ["steps", "checkpoint_every", "preview_every", "threads"];
+const CHANGEABLE: [&str; 9] = [
+    "steps",
+    "checkpoint_every",
+    "preview_every",
+    "validate_every",
+    "threads",
+    "dtype",
+    "tensorboard",
+    "checkpoints.keep_last",
+    "checkpoints.keep_best",
+];
 
 /// Runs it.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
@@ -42,8 +52,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     if args.json {
         output::json(&json!({
             "run": report.run, "checkpoint": report.checkpoint, "preview": report.preview,
-            "step": report.step, "loss": report.loss, "interrupted": report.stopped == Stopped::Early,
-            "seconds": report.seconds,
+            "step": report.step, "loss": report.loss, "validation": report.validation,
+            "interrupted": report.stopped == Stopped::Early, "seconds": report.seconds,
         }))?;
     } else {
         output::print(report.run.display())?;
@@ -89,8 +99,8 @@ fn check_free(run: &Path) -> Result<()> {
 
 /// What a run that was killed before it began leaves.
 fn ours(name: &std::ffi::OsStr) -> bool {
-    let unnamed = name.to_string_lossy().starts_with(UNNAMED);
-    unnamed || [".lock", "checkpoints", "metrics.jsonl", "samples"].iter().any(|n| name == *n)
+    let known = [".lock", "checkpoints", "metrics.jsonl", "samples", "ema", "tensorboard"];
+    name.to_string_lossy().starts_with(UNNAMED) || known.iter().any(|known| name == *known)
 }
 
 fn resume(folder: &Path, typed: &[String]) -> Result<Session> {

@@ -10,7 +10,7 @@ use plotters::element::Text;
 pub(crate) struct Images {
     /// The values; those outside [−1, 1] are clipped.
     pub(crate) values: Vec<f32>,
-    /// 1 or 3.
+    /// 1 or 3; of any other number, as latents have, the first three are drawn, −3 to 3.
     pub(crate) channels: usize,
     /// In pixels.
     pub(crate) height: usize,
@@ -27,10 +27,11 @@ impl Images {
     /// The image of that number.
     pub(crate) fn image(&self, index: usize) -> RgbImage {
         let plane = self.height * self.width;
+        let scale = if matches!(self.channels, 1 | 3) { 1.0 } else { 1.0 / 3.0 };
         let image = &self.values[index * self.channels * plane..];
         RgbImage::from_fn(self.width as u32, self.height as u32, |x, y| {
             let at = y as usize * self.width + x as usize;
-            let value = |c: usize| byte(image[c.min(self.channels - 1) * plane + at]);
+            let value = |c: usize| byte(scale * image[c.min(self.channels - 1) * plane + at]);
             Rgb([value(0), value(1), value(2)])
         })
     }
@@ -46,7 +47,7 @@ fn byte(value: f32) -> u8 {
 /// Small images are enlarged: very small ones smoothly, since a person cannot read a digit in
 /// 8 × 8 flat squares, larger ones by whole pixels.
 pub(crate) fn grid(images: &Images, rows: &[usize], labels: Option<&[String]>) -> Result<RgbImage> {
-    ensure!(matches!(images.channels, 1 | 3), "{} channels, expected 1 or 3", images.channels);
+    ensure!(images.channels > 0, "images without channels");
     let columns = rows.iter().copied().max().unwrap_or(0);
     ensure!(columns > 0 && rows.iter().sum::<usize>() == images.len(), "no images to draw");
     let zoom = (64 / images.height.max(images.width).max(1)).max(1);

@@ -11,12 +11,7 @@ impl Recipe {
         at_least_1("steps", self.steps)?;
         at_least_1("batch_size", self.batch_size as u64)?;
         within("lr", self.lr, 0.0..=1e3)?;
-        expect(
-            (0.0..1.0).contains(&self.ema_decay),
-            "ema_decay",
-            self.ema_decay,
-            "a number from 0 to below 1",
-        )?;
+        self.ema.config(self.ema_decay)?;
         if let Some(threads) = self.threads {
             within("threads", threads as f64, 1.0..=1024.0)?;
         }
@@ -30,6 +25,11 @@ impl Recipe {
         within("optimizer.accumulate", optimizer.accumulate as f64, 1.0..=1e6)?;
         at_least_1("sample.steps", self.sample.steps as u64)?;
         within("sample.guidance_scale", self.sample.guidance_scale, f64::MIN..=f64::MAX)?;
+        at_least_1("validation.samples", self.validation.samples as u64)?;
+        at_least_1("validation.levels", self.validation.levels as u64)?;
+        if self.checkpoints.keep_best && self.validate_every == 0 {
+            return Err(usage("`checkpoints.keep_best` needs validations: set `validate_every`"));
+        }
         self.sample.sampler()?;
         device_name(&self.device)?;
         self.data.check()?;
@@ -42,6 +42,12 @@ impl Recipe {
         let schedule = self.schedule.build().map_err(|e| usage(format!("schedule.{e}")))?;
         self.parametrization.check().map_err(|e| usage(format!("parametrization: {e}")))?;
         self.objective.weighting.check().map_err(|e| usage(format!("objective.weighting: {e}")))?;
+        if let Some(sampling) = &self.sample.schedule {
+            sampling.build().map_err(|e| usage(format!("sample.schedule.{e}")))?;
+        }
+        if let Some(learned) = &self.objective.learned_weighting {
+            learned.check().map_err(|e| usage(format!("objective.learned_weighting.{e}")))?;
+        }
         self.objective
             .levels
             .build(&schedule)
@@ -53,7 +59,9 @@ impl Recipe {
                 "`model.dim` is {dim}, expected {needed}, the numbers of a sample of {name}"
             )));
         }
-        match (self.model.num_classes(), self.data.class_names().len()) {
+        // Of files they are known once these are read.
+        let Some(classes) = self.data.classes() else { return Ok(()) };
+        match (self.model.num_classes(), classes) {
             (Some(_), 0) => {
                 let name = self.data.name();
                 Err(usage(format!(

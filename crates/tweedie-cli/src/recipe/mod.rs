@@ -2,24 +2,29 @@
 
 mod check;
 pub(crate) mod data;
+mod ema;
 mod explain;
 mod layers;
+mod optimizer;
+mod sample;
 pub(crate) mod shipped;
+mod validation;
 
 pub(crate) use layers::{Layer, merge};
 
-use crate::output::usage;
 use anyhow::{Context, Result, ensure};
 use data::DataSpec;
+use ema::EmaSpec;
+use optimizer::OptimizerSpec;
+use sample::SampleSpec;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::path::Path;
-use tch::Kind;
 use tweedie::core::Parametrization;
 use tweedie::models::ModelSpec;
-use tweedie::samplers::SamplerSpec;
-use tweedie::schedules::{GridSpec, LevelSpec, ScheduleSpec};
-use tweedie::train::{Decay, Weighting};
+use tweedie::schedules::{LevelSpec, ScheduleSpec};
+use tweedie::train::{Precision, Retention, UncertaintyConfig, Weighting};
+use validation::ValidationSpec;
 
 /// A recipe with all its layers resolved.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,23 +45,30 @@ pub(crate) struct Recipe {
     /// Steps between pictures of samples; 0: none.
     #[serde(default)]
     pub(crate) preview_every: u64,
+    /// Steps between validations; 0: none.
+    #[serde(default)]
+    pub(crate) validate_every: u64,
+    /// Whether TensorBoard's event files are written too.
+    #[serde(default)]
+    pub(crate) tensorboard: bool,
     /// `cpu`, `cuda` or `cuda:N`.
     #[serde(default = "cpu")]
     pub(crate) device: String,
-    /// What weights are kept and trained in.
+    /// What the network computes in: `f32`, `bf16`, `f16`, or `auto`, what the device is fastest
+    /// in. Weights are kept in single precision.
     #[serde(default)]
-    pub(crate) dtype: Dtype,
+    pub(crate) dtype: Precision,
     /// Threads of libtorch; all if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) threads: Option<usize>,
-    /// How much of the averaged weights stays at a step; 0: no averaging.
+    /// Short for `ema.decay`; 0: not given.
     #[serde(default)]
     pub(crate) ema_decay: f64,
     /// What is learnt.
     pub(crate) data: DataSpec,
     /// The network.
     pub(crate) model: ModelSpec,
-    /// The noise levels that samples are made along.
+    /// The noise levels.
     pub(crate) schedule: ScheduleSpec,
     /// What the network predicts, and how its input is scaled.
     #[serde(default)]
@@ -67,18 +79,18 @@ pub(crate) struct Recipe {
     /// Everything of the optimiser but the learning rate.
     #[serde(default)]
     pub(crate) optimizer: OptimizerSpec,
+    /// Averages of the weights.
+    #[serde(default)]
+    pub(crate) ema: EmaSpec,
+    /// What the run is judged by on its way.
+    #[serde(default)]
+    pub(crate) validation: ValidationSpec,
+    /// Which checkpoints stay.
+    #[serde(default)]
+    pub(crate) checkpoints: Retention,
     /// What `tweedie sample` does unless it is told otherwise.
     #[serde(default)]
     pub(crate) sample: SampleSpec,
-}
-
-/// A kind of floating-point numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Dtype {
-    /// Single precision.
-    #[default]
-    F32,
 }
 
 /// How noise levels are drawn and weighted.
@@ -89,83 +101,9 @@ pub(crate) struct ObjectiveSpec {
     pub(crate) weighting: Weighting,
     /// How levels are drawn.
     pub(crate) levels: LevelSpec,
-}
-
-/// AdamW, and what happens to its learning rate and gradients.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct OptimizerSpec {
-    /// How much of the mean gradient stays at a step.
-    pub(crate) beta1: f64,
-    /// How much of the mean square gradient stays at a step.
-    pub(crate) beta2: f64,
-    /// Added to the root of the mean square gradient.
-    pub(crate) eps: f64,
-    /// Of the weights, in units of the learning rate.
-    pub(crate) weight_decay: f64,
-    /// Steps to the highest learning rate.
-    pub(crate) warmup_steps: u64,
-    /// `constant` or `cosine`, after the warm-up.
-    pub(crate) decay: Decay,
-    /// The largest norm that gradients keep; 0: any.
-    pub(crate) clip_norm: f64,
-    /// Batches that a step adds up.
-    pub(crate) accumulate: usize,
-}
-
-impl Default for OptimizerSpec {
-    /// PyTorch's.
-    fn default() -> Self {
-        OptimizerSpec {
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.01,
-            warmup_steps: 0,
-            decay: Decay::Constant,
-            clip_norm: 0.0,
-            accumulate: 1,
-        }
-    }
-}
-
-/// What `tweedie sample` and previews do unless they are told otherwise.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct SampleSpec {
-    /// A name that `tweedie samplers` lists.
-    pub(crate) sampler: String,
-    /// Steps.
-    pub(crate) steps: usize,
-    /// A rule for the noise levels; the schedule's own if none.
+    /// A weighting that is learnt, on top.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) grid: Option<GridSpec>,
-    /// `uncond + scale·(cond − uncond)`, where a class is asked for; 1 is off.
-    pub(crate) guidance_scale: f64,
-}
-
-impl Default for SampleSpec {
-    fn default() -> Self {
-        let sampler = "ddim".to_owned();
-        SampleSpec { sampler, steps: 20, grid: None, guidance_scale: 1.0 }
-    }
-}
-
-impl SampleSpec {
-    /// The sampler with its default settings.
-    pub(crate) fn sampler(&self) -> Result<SamplerSpec> {
-        crate::commands::sampler(&self.sampler)
-            .map_err(|why| usage(format!("`sample.sampler` is {:?}: {why}", self.sampler)))
-    }
-}
-
-impl Dtype {
-    /// libtorch's name for it.
-    pub(crate) fn kind(self) -> Kind {
-        match self {
-            Dtype::F32 => Kind::Float,
-        }
-    }
+    pub(crate) learned_weighting: Option<UncertaintyConfig>,
 }
 
 impl Recipe {
@@ -193,6 +131,11 @@ impl Recipe {
         let recipe: Recipe = merge(&[&file, &typed])?;
         recipe.check()?;
         Ok(recipe)
+    }
+
+    /// The noise levels that samples are made along.
+    pub(crate) fn sampling_schedule(&self) -> &ScheduleSpec {
+        self.sample.schedule.as_ref().unwrap_or(&self.schedule)
     }
 
     /// As TOML.

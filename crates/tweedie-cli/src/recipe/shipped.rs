@@ -11,12 +11,26 @@ pub(crate) struct Shipped {
     pub(crate) text: &'static str,
 }
 
+macro_rules! shipped {
+    ($name:literal) => {
+        Shipped { name: $name, text: include_str!(concat!("../../recipes/", $name, ".toml")) }
+    };
+}
+
 /// All of them.
-pub(crate) const ALL: [Shipped; 4] = [
-    Shipped { name: "swissroll", text: include_str!("../../recipes/swissroll.toml") },
-    Shipped { name: "datasaurus", text: include_str!("../../recipes/datasaurus.toml") },
-    Shipped { name: "digits", text: include_str!("../../recipes/digits.toml") },
-    Shipped { name: "fashion-mnist", text: include_str!("../../recipes/fashion-mnist.toml") },
+pub(crate) const ALL: [Shipped; 12] = [
+    shipped!("swissroll"),
+    shipped!("datasaurus"),
+    shipped!("digits"),
+    shipped!("digits-unet"),
+    shipped!("digits-dit"),
+    shipped!("fashion-mnist"),
+    shipped!("fashion-mnist-dit"),
+    shipped!("fashion-mnist-dit-cond"),
+    shipped!("fashion-mnist-unet"),
+    shipped!("cifar10-unet"),
+    shipped!("cifar10-edm"),
+    shipped!("imagenet-latent-dit"),
 ];
 
 impl Shipped {

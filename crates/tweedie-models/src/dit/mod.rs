@@ -226,6 +226,10 @@ impl Trainable for Dit {
         self.checkpoints = on;
     }
 
+    fn compute_kind(&self) -> Kind {
+        self.compute
+    }
+
     /// smalldiffusion saves its fixed positions as a tensor; ours are computed.
     fn adapt(&self, dict: &mut StateDict) {
         if matches!(self.config.positions, Positions::SinCos | Positions::Rope) {

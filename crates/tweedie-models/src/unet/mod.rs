@@ -260,6 +260,10 @@ impl Trainable for Unet {
         self.checkpoints = on;
     }
 
+    fn compute_kind(&self) -> Kind {
+        self.compute
+    }
+
     fn forward_train(
         &self,
         x: &Tensor,

@@ -1,10 +1,8 @@
-//! Files that are whole, and files that are not.
-#![allow(clippy::unwrap_used, clippy::expect_used)] // as in any test
+//! IDX and npy files that are whole, and files that are not.
 
+use crate::support::{Row, npy_file, write};
 use flate2::{Compression, write::GzEncoder};
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use tweedie_data::{Error, idx, npy};
 use tweedie_torch::tensor::{to_f32, to_i64, to_u8};
 
@@ -17,12 +15,6 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
 fn idx_file(magic: u32, sizes: &[u32], data: &[u8]) -> Vec<u8> {
     let words = std::iter::once(&magic).chain(sizes).flat_map(|w| w.to_be_bytes());
     words.chain(data.iter().copied()).collect()
-}
-
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
-    let path = folder.join(name);
-    fs::write(&path, bytes).unwrap();
-    path
 }
 
 #[test]
@@ -44,9 +36,6 @@ fn idx_is_read_plain_and_gzipped() {
     let error = idx::image_set(folder.path(), idx::Split::Train).unwrap_err().to_string();
     assert!(error.contains("3 labels for 2 images"), "{error}");
 }
-
-/// A name, the bytes, and a word of the error.
-type Row = (&'static str, Vec<u8>, &'static str);
 
 #[test]
 fn broken_idx_files_are_explained() {
@@ -94,17 +83,6 @@ fn broken_idx_files_are_explained() {
     let error = idx::read_labels(&folder.path().join("absent")).unwrap_err().to_string();
     assert!(error.contains("No such file"), "{error}");
     assert!(idx::read_labels(folder.path()).is_err());
-}
-
-fn npy_file(descr: &str, shape: &str, fortran: &str, data: &[u8]) -> Vec<u8> {
-    let mut header =
-        format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}");
-    while (10 + header.len() + 1) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let length = (header.len() as u16).to_le_bytes();
-    [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data].concat()
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Training against smalldiffusion's numbers, and against itself after a cut.
-#![allow(clippy::unwrap_used)] // as in any test
+#![allow(clippy::unwrap_used, clippy::panic)] // as in any test
+
+mod ema;
+mod state;
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +15,8 @@ use tweedie_torch::rng::Generator;
 use tweedie_torch::weights::{self, KindPolicy, StateDict};
 use tweedie_train::objective::Draw;
 use tweedie_train::{
-    Config, Decay, Error, LearningRate, Objective, RunDir, Trainer, Weighting, checkpoint, run_dir,
+    Config, Decay, EmaConfig, Error, LearningRate, Objective, RunDir, Trainer, Weighting,
+    checkpoint, run_dir,
 };
 
 fn spec(classes: bool) -> ModelSpec {
@@ -25,31 +29,31 @@ fn spec(classes: bool) -> ModelSpec {
     serde_json::from_str(text).unwrap()
 }
 
-fn objective(parametrization: Parametrization) -> Objective {
+pub(crate) fn objective(parametrization: Parametrization) -> Objective {
     let levels = Box::new(Schedule::log_linear(200, 0.005, 10.0).unwrap());
     Objective { parametrization, weighting: Weighting::Uniform, levels }
 }
 
-fn config(steps: u64) -> Config {
+pub(crate) fn config(steps: u64) -> Config {
     Config {
         seed: 5,
-        lr: LearningRate { lr: 2e-3, warmup_steps: 3, decay: Decay::Cosine },
+        lr: LearningRate { lr: 2e-3, warmup_steps: 3, decay: Decay::Cosine, decay_start: 0 },
         clip_norm: Some(0.5),
         accumulate: 2,
-        ema_decay: 0.9,
+        ema: EmaConfig::decay(0.9),
         ..Config::new(steps, 2e-3)
     }
 }
 
 /// Batches of 7 out of 60 labelled points: an epoch ends in the middle of steps.
-fn trainer(config: Config) -> Trainer {
+pub(crate) fn trainer(config: Config) -> Trainer {
     let points = toy::by_name("eight-gaussians", 60, 0).unwrap().dataset().unwrap();
     let loader = Loader::new(points, LoaderConfig::new(7, 3)).unwrap();
     let network = spec(true).build(1, Kind::Float, Device::Cpu).unwrap();
     Trainer::new(network, objective(Parametrization::default()), loader, config).unwrap()
 }
 
-fn run(trainer: &mut Trainer, steps: usize) -> Vec<f64> {
+pub(crate) fn run(trainer: &mut Trainer, steps: usize) -> Vec<f64> {
     trainer.take(steps).map(|step| step.unwrap().loss).collect()
 }
 
@@ -169,7 +173,7 @@ fn settings_that_make_no_sense_are_refused() {
         Trainer::new(network, objective, loader, config).unwrap_err().to_string()
     };
     assert!(refused(Config::new(1, f64::NAN)).contains("lr is NaN"));
-    assert!(refused(Config { ema_decay: 1.0, ..config(1) }).contains("ema_decay is 1"));
+    assert!(refused(Config { ema: EmaConfig::decay(1.0), ..config(1) }).contains("ema_decay is 1"));
     assert!(refused(Config { accumulate: 0, ..config(1) }).contains("accumulate is 0"));
     assert!(refused(Config { clip_norm: Some(-1.0), ..config(1) }).contains("clip_norm is -1"));
 }

@@ -1,29 +1,34 @@
 //! A training run in its folder: steps, metrics, checkpoints, previews, Ctrl-C.
 
+mod build;
+mod journal;
+
 use crate::files::OutputFile;
 use crate::output::{self, Progress};
 use crate::picture;
 use crate::recipe::{Recipe, data};
-use crate::run::{self, Request, Run};
+use crate::run::{Request, Run};
 use crate::show;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use build::{Built, build};
+use journal::Journal;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use tweedie::data::{Loader, LoaderConfig};
-use tweedie::torch::optim::AdamWConfig;
+use tweedie::train::ema::snapshots;
 use tweedie::train::{
-    Config, LearningRate, Objective, RunDir, StepReport, Trainer, checkpoint, run_dir,
+    Error, Precision, RunDir, StepReport, Trainer, Validation, checkpoint, memory, run_dir,
 };
 
 /// A run that is ready to go.
 pub(crate) struct Session {
     recipe: Recipe,
     trainer: Trainer,
-    folder: RunDir,
+    journal: Journal,
     view: data::View,
+    validation: Option<Validation>,
     seconds: Seconds,
 }
 
@@ -42,6 +47,7 @@ pub(crate) struct Seconds {
     load: f64,
     train: f64,
     checkpoint: f64,
+    validate: f64,
     preview: f64,
 }
 
@@ -52,6 +58,7 @@ pub(crate) struct Report {
     pub(crate) preview: Option<PathBuf>,
     pub(crate) step: u64,
     pub(crate) loss: Option<f64>,
+    pub(crate) validation: Option<f64>,
     pub(crate) stopped: Stopped,
     pub(crate) seconds: Seconds,
 }
@@ -62,7 +69,7 @@ impl Session {
     /// The folder is asked for last, when all else is known to work.
     pub(crate) fn begin(recipe: Recipe, path: impl FnOnce() -> Result<PathBuf>) -> Result<Self> {
         let start = Instant::now();
-        let (trainer, view) = trainer(&recipe)?;
+        let built = build(&recipe)?;
         let path = path()?;
         let folder = RunDir::open(&path)?;
         // Another process may have begun and ended here while this one loaded its data.
@@ -71,11 +78,10 @@ impl Session {
             "{0} holds a run already: --resume {0} goes on with it",
             path.display()
         );
-        checkpoint::save(&trainer, &folder.checkpoints())?;
+        checkpoint::save(&built.trainer, &folder.checkpoints())?;
         let file = OutputFile::create(&path.join("recipe.toml"))?;
         file.write(recipe.to_toml()?.as_bytes())?;
-        let seconds = Seconds { load: start.elapsed().as_secs_f64(), ..Default::default() };
-        Ok(Session { recipe, trainer, folder, view, seconds })
+        Self::start(recipe, built, folder, start)
     }
 
     /// A run that goes on from its newest whole checkpoint.
@@ -83,35 +89,49 @@ impl Session {
         let start = Instant::now();
         // First of all the lock: nothing may move under our feet.
         let mut folder = RunDir::open(path)?;
-        let (mut trainer, view) = trainer(&recipe)?;
+        let mut built = build(&recipe)?;
         let (step, newest) = run_dir::latest_checkpoint(path)?;
-        checkpoint::resume(&mut trainer, &newest)?;
+        checkpoint::resume(&mut built.trainer, &newest)?;
         folder.sweep()?;
         folder.rewind_metrics(step)?;
+        let (now, before) = (compute(&built.trainer), checkpoint::state(&newest)?.compute);
+        if let Some(before) = before.filter(|before| before != now) {
+            output::note(format_args!(
+                "the run computed in {before} until step {step} and goes on in {now}: \
+                 it will not equal one that was never stopped (dtype={before} keeps it)"
+            ));
+        }
+        Self::start(recipe, built, folder, start)
+    }
+
+    fn start(recipe: Recipe, built: Built, folder: RunDir, start: Instant) -> Result<Self> {
+        let Built { trainer, view, validation } = built;
+        let mut journal = Journal::new(folder, recipe.tensorboard, trainer.step())?;
+        let compute = compute(&trainer);
+        journal.start(trainer.step(), compute, &recipe.device)?;
+        if recipe.dtype != Precision::F32 {
+            output::note(format_args!("the network computes in {compute}"));
+        }
         let seconds = Seconds { load: start.elapsed().as_secs_f64(), ..Default::default() };
-        Ok(Session { recipe, trainer, folder, view, seconds })
+        Ok(Session { recipe, trainer, journal, view, validation, seconds })
     }
 
     /// Trains to the end, or until a signal.
     pub(crate) fn train(mut self) -> Result<Report> {
         let stop = stop_on_signal()?;
+        say_nothing_of_memory();
         let (first, steps) = (self.trainer.step(), self.recipe.steps);
         let mut progress = Progress::new("training", first, steps);
-        let mut state = State { saved: Some(first), preview: None, last: None };
+        let mut state = State { saved: Some(first), ..Default::default() };
         let mut speed = Speed::new(first);
         while let Some(report) = self.trainer.next() {
-            let report = report?;
+            let report = report.map_err(|error| self.with_checkpoint(error))?;
             state.last = Some(report);
             if self.logs(report.step) {
-                self.folder.log(&(&report).into())?;
+                self.journal.step(&report)?;
             }
             progress.update(report.step, steps, || speed.message(&report));
-            if every(self.recipe.checkpoint_every, report.step) {
-                self.save(&mut state)?;
-            }
-            if every(self.recipe.preview_every, report.step) {
-                self.preview(&mut state, &progress)?;
-            }
+            self.between_steps(&mut state, &progress)?;
             if stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -120,19 +140,46 @@ impl Session {
         if self.recipe.preview_every > 0 && !every(self.recipe.preview_every, self.trainer.step()) {
             self.preview(&mut state, &progress)?;
         }
-        let total = progress.finish();
-        self.seconds.train = total - self.seconds.checkpoint - self.seconds.preview;
+        let Seconds { checkpoint, validate, preview, .. } = self.seconds;
+        self.seconds.train = progress.finish() - checkpoint - validate - preview;
         Ok(self.report(state))
+    }
+
+    /// What is due after a step.
+    fn between_steps(&mut self, state: &mut State, progress: &Progress) -> Result<()> {
+        let step = self.trainer.step();
+        if every(self.recipe.validate_every, step) {
+            self.validate(state)?;
+        }
+        if every(self.recipe.ema.snapshot_every, step) {
+            snapshots::save(&self.trainer, &self.journal.folder.averages())?;
+        }
+        if every(self.recipe.checkpoint_every, step) {
+            self.save(state)?;
+        }
+        if every(self.recipe.preview_every, step) {
+            self.preview(state, progress)?;
+        }
+        Ok(())
+    }
+
+    /// What to go back to after a step that failed.
+    fn with_checkpoint(&self, error: Error) -> anyhow::Error {
+        match run_dir::latest_checkpoint(self.journal.path()) {
+            Ok((_, path)) => anyhow!("{error}; the last good checkpoint is {}", path.display()),
+            Err(_) => error.into(),
+        }
     }
 
     fn report(self, state: State) -> Report {
         let step = self.trainer.step();
         Report {
-            run: self.folder.path().to_owned(),
-            checkpoint: self.folder.checkpoints().join(format!("step-{step:06}")),
+            run: self.journal.path().to_owned(),
+            checkpoint: self.journal.folder.checkpoints().join(format!("step-{step:06}")),
             preview: state.preview,
             step,
             loss: state.last.map(|r| r.loss),
+            validation: state.validated.map(|(_, loss)| loss),
             stopped: if step >= self.recipe.steps { Stopped::AtEnd } else { Stopped::Early },
             seconds: self.seconds,
         }
@@ -144,18 +191,38 @@ impl Session {
         step == 1 || step == steps || step.is_multiple_of((steps / 1000).max(1))
     }
 
+    fn validate(&mut self, state: &mut State) -> Result<()> {
+        let (start, step) = (Instant::now(), self.trainer.step());
+        let Some(validation) = &self.validation else { return Ok(()) };
+        if state.validated.is_none_or(|(at, _)| at != step) {
+            let report = self.trainer.validate(validation)?;
+            self.journal.validation(&report)?;
+            state.validated = Some((step, report.loss));
+        }
+        self.seconds.validate += start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
     fn save(&mut self, state: &mut State) -> Result<()> {
         let step = self.trainer.step();
         if state.saved == Some(step) {
             return Ok(());
         }
+        if self.recipe.checkpoints.keep_best {
+            self.validate(state)?;
+        }
         let start = Instant::now();
-        checkpoint::save(&self.trainer, &self.folder.checkpoints())?;
+        let folder = self.journal.folder.checkpoints();
+        if self.recipe.ema.snapshot_every == 0 {
+            snapshots::save(&self.trainer, &self.journal.folder.averages())?;
+        }
+        checkpoint::save(&self.trainer, &folder).map_err(|error| self.with_checkpoint(error))?;
         // The first one was only there so that a killed run could begin again.
-        let untrained = self.folder.checkpoints().join("step-000000");
+        let untrained = folder.join("step-000000");
         if state.saved == Some(0) {
             std::fs::remove_dir_all(&untrained).with_context(|| untrained.display().to_string())?;
         }
+        self.recipe.checkpoints.apply(&folder)?;
         state.saved = Some(step);
         self.seconds.checkpoint += start.elapsed().as_secs_f64();
         Ok(())
@@ -171,7 +238,7 @@ impl Session {
             step,
         };
         let request = Request::usual(&run)?;
-        let samples = self.folder.path().join("samples");
+        let samples = self.journal.path().join("samples");
         std::fs::create_dir_all(&samples).with_context(|| samples.display().to_string())?;
         let path = samples.join(format!("step-{step:06}.png"));
         let picture = show::picture(&run, &request, &run.sample(&request, |_, _| {})?)?;
@@ -183,8 +250,11 @@ impl Session {
     }
 }
 
+/// What was done last.
+#[derive(Default)]
 struct State {
     saved: Option<u64>,
+    validated: Option<(u64, f64)>,
     preview: Option<PathBuf>,
     last: Option<StepReport>,
 }
@@ -209,39 +279,19 @@ fn every(period: u64, step: u64) -> bool {
     period > 0 && step.is_multiple_of(period)
 }
 
-/// Everything that a recipe describes.
-fn trainer(recipe: &Recipe) -> Result<(Trainer, data::View)> {
-    run::start(recipe.threads)?;
-    let device = run::device(&recipe.device)?;
-    let (set, view) = recipe.data.load(&recipe.model, recipe.seed)?;
-    let schedule = recipe.schedule.build()?;
-    let objective = Objective {
-        parametrization: recipe.parametrization,
-        weighting: recipe.objective.weighting,
-        levels: recipe.objective.levels.build(&schedule)?,
-    };
-    let network = recipe.model.build(recipe.seed, recipe.dtype.kind(), device)?;
-    let loader = Loader::new(set, LoaderConfig::new(recipe.batch_size, recipe.seed))?;
-    let trainer = Trainer::new(network, objective, loader, config(recipe))?;
-    Ok((trainer, view))
+/// What the network computes in.
+fn compute(trainer: &Trainer) -> &'static str {
+    Precision::name(trainer.model().network.compute_kind())
 }
 
-fn config(recipe: &Recipe) -> Config {
-    let o = &recipe.optimizer;
-    Config {
-        seed: recipe.seed,
-        lr: LearningRate { lr: recipe.lr, warmup_steps: o.warmup_steps, decay: o.decay },
-        optimizer: AdamWConfig {
-            beta1: o.beta1,
-            beta2: o.beta2,
-            eps: o.eps,
-            weight_decay: o.weight_decay,
-        },
-        clip_norm: (o.clip_norm > 0.0).then_some(o.clip_norm),
-        accumulate: o.accumulate,
-        ema_decay: recipe.ema_decay,
-        ..Config::new(recipe.steps, recipe.lr)
-    }
+/// Want of memory becomes an error with a message of its own: that of the panic is noise.
+fn say_nothing_of_memory() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if memory::of_panic(info.payload()).is_none() {
+            usual(info);
+        }
+    }));
 }
 
 /// Set by the first Ctrl-C or signal to end; the second ends the process at once.

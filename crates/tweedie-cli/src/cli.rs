@@ -1,6 +1,6 @@
 //! What may be typed.
 
-use crate::commands::{bench, inspect, plot, recipes, sample, samplers, schedule, train};
+use crate::commands::{bench, eval, inspect, plot, recipes, sample, samplers, schedule, train};
 use clap::{Parser, Subcommand};
 
 /// Train, sample, plot, inspect and bench diffusion models.
@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Train(train::Args),
     /// Sample from a run
     Sample(sample::Args),
+    /// Measure how good samples are, against the data
+    Eval(eval::Args),
     /// Draw the loss and the samples of a run
     Plot(plot::Args),
     /// Print the noise levels of a schedule, or of a sampling grid over it

@@ -42,11 +42,7 @@ const CANDIDATES: i64 = 8;
 /// finite.
 pub fn nearest(samples: &Tensor, data: &Tensor) -> Result<Nearest> {
     let _guard = tch::no_grad_guard();
-    let samples = sets::rows("the samples", samples, 1)?;
-    let (data, samples) = {
-        let (data, samples) = sets::pair(("the data", data), ("the samples", &samples), 1)?;
-        (sets::rows("the data to search", &data, 2)?, samples)
-    };
+    let (samples, data) = sets::pair(("the samples", samples, 1), ("the data", data, 2))?;
     // Around the mean norms are small, and with them the rounding of the products.
     let mean = data.mean_dim(0, true, Kind::Float);
     let mut found = Nearest { indices: vec![], distances: vec![], second: vec![] };
@@ -150,7 +146,8 @@ mod tests {
         let found = nearest(&samples, &data.reshape([-1, 2, 3])).unwrap();
         let (a, b) = (samples.flatten(1, -1).to_kind(Kind::Double), data.to_kind(Kind::Double));
         let away = (a.unsqueeze(1) - b.unsqueeze(0)).square();
-        let (two, rows) = away.sum_dim_intlist(2, false, None::<Kind>).sqrt().topk(2, 1, false, true);
+        let (two, rows) =
+            away.sum_dim_intlist(2, false, None::<Kind>).sqrt().topk(2, 1, false, true);
         assert_eq!(found.indices, tensor::to_i64(&rows.narrow(1, 0, 1)).unwrap());
         let expected = tensor::to_f64(&two).unwrap();
         for (i, two) in expected.chunks(2).enumerate() {
@@ -166,7 +163,10 @@ mod tests {
         let mut generator = tweedie_torch::rng::Generator::new(1).unwrap();
         let data = generator.normal(&[50, 300], Kind::Float).unwrap() + 100.0;
         let found = nearest(&data.narrow(0, 7, 2), &data).unwrap();
-        assert_eq!((found.indices.as_slice(), found.distances.as_slice()), (&[7, 8][..], &[0.0; 2][..]));
+        assert_eq!(
+            (found.indices.as_slice(), found.distances.as_slice()),
+            (&[7, 8][..], &[0.0; 2][..])
+        );
         assert_eq!(found.memorised(), 1.0);
     }
 

@@ -22,8 +22,8 @@ pub fn frechet_distance(a: &Moments, b: &Moments) -> Result<f64> {
     let (first, second) = (a.covariance()?, b.covariance()?);
     let means = (a.mean() - b.mean()).square().sum(Kind::Double);
     let traces = first.trace() + second.trace();
-    let cross = root(&first)?.matmul(&root(&second)?).f_nuclear_norm(false)?;
-    let distance = (means + traces - cross * 2.0).double_value(&[]);
+    let (_, cross, _) = root(&first)?.matmul(&root(&second)?).f_svd(true, false)?;
+    let distance = (means + traces - cross.sum(Kind::Double) * 2.0).double_value(&[]);
     match distance.is_finite() {
         // Equal sets leave the rounding of the traces, of either sign.
         true => Ok(distance.max(0.0)),

@@ -111,7 +111,12 @@ fn measure(evaluator: &Evaluator, sets: &Sets<'_>) -> Result<Evaluation> {
     let found = evaluator.run(sets, &mut |what, done, of| {
         let bar = match progress.take() {
             Some((before, bar)) if before == what => bar,
-            _ => Progress::new(what, 0, of as u64),
+            before => {
+                if let Some((_, bar)) = before {
+                    bar.finish();
+                }
+                Progress::new(what, 0, of as u64)
+            }
         };
         let bar = &mut progress.insert((what, bar)).1;
         bar.update(done as u64, of as u64, String::new);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // as in any test
 
 mod bad_input;
+mod eval;
 mod listings;
 mod resume;
 mod sampling;

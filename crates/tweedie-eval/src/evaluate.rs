@@ -270,10 +270,9 @@ impl Work<'_, '_> {
             return Reference::load(path, &key);
         }
         let count = self.sets.data.count();
-        let features = crate::features::features(extractor, self.sets.data, |done| {
+        let reference = Reference::of(extractor, self.sets.data, |done| {
             (self.progress)("features of the data", done, count);
         })?;
-        let reference = Reference::new(&features)?;
         if let Some(path) = path {
             reference.save(&path, &key)?;
         }

@@ -32,10 +32,24 @@ const BATCH: usize = 64;
 pub fn features(
     extractor: &dyn Extractor,
     set: &Dataset,
-    mut progress: impl FnMut(usize),
+    progress: impl FnMut(usize),
 ) -> Result<Tensor> {
-    let _guard = tch::no_grad_guard();
     let mut parts = vec![];
+    batches(extractor, set, progress, |_, part| {
+        parts.push(part);
+        Ok(())
+    })?;
+    Ok(Tensor::cat(&parts, 0))
+}
+
+/// Hands on the features batch by batch, with the number of the first image.
+fn batches(
+    extractor: &dyn Extractor,
+    set: &Dataset,
+    mut progress: impl FnMut(usize),
+    mut take: impl FnMut(usize, Tensor) -> Result<()>,
+) -> Result<()> {
+    let _guard = tch::no_grad_guard();
     for first in (0..set.count()).step_by(BATCH) {
         let last = (first + BATCH).min(set.count());
         let rows: Vec<i64> = (first as i64..last as i64).collect();
@@ -43,10 +57,10 @@ pub fn features(
         if !tensor::all_finite(&part)? {
             return Err(Error::NotFinite("the features of an image"));
         }
-        parts.push(part);
+        take(first, part)?;
         progress(last);
     }
-    Ok(Tensor::cat(&parts, 0))
+    Ok(())
 }
 
 /// What is kept of a data set: the moments of all features, and some features themselves.
@@ -62,14 +76,33 @@ impl Reference {
     /// The most features that are kept: kernel distances, precision and recall look at no more.
     pub const KEPT: usize = 10_000;
 
-    /// From the features of all images, `[n, dim]`.
+    /// In one pass over the set: no more features are in memory than are kept.
     ///
     /// # Errors
-    /// If there are none, or one is not finite.
-    pub fn new(features: &Tensor) -> Result<Self> {
-        let moments = Moments::of(features)?;
-        let kept = evenly(features, Self::KEPT)?;
-        Ok(Reference { moments, features: kept })
+    /// As [`features`].
+    pub fn of(
+        extractor: &dyn Extractor,
+        set: &Dataset,
+        progress: impl FnMut(usize),
+    ) -> Result<Self> {
+        let kept = even_rows(set.count(), Self::KEPT);
+        let (mut moments, mut parts, mut next) = (None, vec![], 0);
+        batches(extractor, set, progress, |first, part| {
+            let moments = match &mut moments {
+                Some(moments) => moments,
+                None => moments.insert(Moments::new(part.size().get(1).copied().unwrap_or(0))?),
+            };
+            moments.add(&part)?;
+            let last = first as i64 + part.size()[0];
+            let within = kept[next..].iter().take_while(|row| **row < last);
+            let rows: Vec<i64> = within.map(|row| row - first as i64).collect();
+            next += rows.len();
+            parts.push(select(&part, &rows)?);
+            Ok(())
+        })?;
+        // A data set has at least one image.
+        let moments = moments.ok_or(Error::TooFew { what: "statistics", found: 0, needed: 1 })?;
+        Ok(Reference { moments, features: Tensor::cat(&parts, 0) })
     }
 
     /// Writes it whole or not at all; `key` says of what it is.
@@ -122,11 +155,20 @@ impl Reference {
 /// At most `most` rows, spread evenly from the first on.
 pub(crate) fn evenly(set: &Tensor, most: usize) -> Result<Tensor> {
     let n = set.size()[0] as usize;
-    if n <= most {
-        return Ok(set.shallow_clone());
+    match n <= most {
+        true => Ok(set.shallow_clone()),
+        false => select(set, &even_rows(n, most)),
     }
-    let rows: Vec<i64> = (0..most).map(|k| (k * n / most) as i64).collect();
-    let rows = tensor::from_i64(&rows, &[most as i64])?;
+}
+
+/// The numbers of at most `most` rows out of n, rising.
+fn even_rows(n: usize, most: usize) -> Vec<i64> {
+    let count = n.min(most);
+    (0..count).map(|k| (k * n / count) as i64).collect()
+}
+
+fn select(set: &Tensor, rows: &[i64]) -> Result<Tensor> {
+    let rows = tensor::from_i64(rows, &[rows.len() as i64])?;
     Ok(set.index_select(0, &rows.to_device(set.device())))
 }
 
@@ -183,12 +225,25 @@ mod tests {
         assert_eq!(to_f32(&found).unwrap()[2 * 149..], [149.0, 1.0]);
     }
 
+    /// More images than are kept, in batches that do not fit into the gaps.
+    #[test]
+    fn one_pass_keeps_the_same_as_all_at_once() {
+        let n = Reference::KEPT as i64 + 3_000;
+        let all = features(&Brightness, &set(n), |_| {}).unwrap();
+        let reference = Reference::of(&Brightness, &set(n), |_| {}).unwrap();
+        let kept = evenly(&all, Reference::KEPT).unwrap();
+        assert_eq!(to_f32(&reference.features).unwrap(), to_f32(&kept).unwrap());
+        assert_eq!(reference.moments.count(), n as u64);
+        let mean = to_f64(reference.moments.mean()).unwrap();
+        assert!((mean[0] - (n - 1) as f64 / 2.0).abs() < 1e-6 && mean[1] == 1.0, "{mean:?}");
+    }
+
     #[test]
     fn statistics_survive_the_disk_and_belong_to_a_key() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.safetensors");
         let all = features(&Brightness, &set(30), |_| {}).unwrap();
-        let reference = Reference::new(&all).unwrap();
+        let reference = Reference::of(&Brightness, &set(30), |_| {}).unwrap();
         reference.save(&path, "a set").unwrap();
         let again = Reference::load(&path, "a set").unwrap();
         assert_eq!(again.moments.count(), 30);

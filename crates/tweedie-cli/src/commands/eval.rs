@@ -185,8 +185,9 @@ fn cache(asked: Option<PathBuf>) -> Result<Option<PathBuf>> {
     let usual = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
     let folder = asked.or_else(|| Some(usual?.join("tweedie")));
     if let Some(folder) = &folder {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("the cache, {}: --cache DIR names another", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| {
+            format!("the cache, {}: --cache DIR names another", folder.display())
+        })?;
     }
     Ok(folder)
 }

@@ -36,8 +36,8 @@ fn a_run_of_digits_is_measured_and_the_outcome_kept() {
         "sliced_wasserstein",
     ];
     assert_eq!(names(&found), expected);
-    // A support vector machine gets 97 of 100 of this split; the run itself has learnt nothing.
-    assert!(found["classifier_accuracy"].as_f64().unwrap() >= 0.97, "{found}");
+    // A support vector machine gets 95 of 100 of this split; the run itself has learnt nothing.
+    assert!(found["classifier_accuracy"].as_f64().unwrap() > 0.96, "{found}");
     assert!(found["class_accuracy"].as_f64().unwrap() < 0.6, "{found}");
     let written = std::fs::read_to_string(run.join("eval.json")).unwrap();
     let written: Value = serde_json::from_str(&written).unwrap();

@@ -1,8 +1,10 @@
-//! How the classifier is trained: cross entropy, AdamW, a cosine to 0, shifts by a pixel or two.
+//! How the classifier is trained: cross entropy, AdamW, a cosine to 0, images a little turned,
+//! scaled and shifted.
 
 use super::{Accuracy, Classifier};
 use crate::{Error, Result};
 use serde::Serialize;
+use std::f64::consts::PI;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 use tweedie_data::{Dataset, Loader, LoaderConfig, Map};
@@ -20,7 +22,7 @@ pub struct TrainConfig {
     pub lr: f64,
     /// Of the weights, in units of the learning rate.
     pub weight_decay: f64,
-    /// Decides the first weights, the order and the shifts.
+    /// Decides the first weights, the order and how images are turned.
     pub seed: u64,
 }
 
@@ -53,7 +55,7 @@ pub fn train(
     let params: Vec<&Tensor> = params.iter().collect();
     let settings = AdamWConfig { weight_decay: config.weight_decay, ..Default::default() };
     let mut optimizer = AdamW::new(params.iter().copied(), settings)?;
-    // Shifts are made on the host, whatever the network is on.
+    // Images are turned on the host, whatever the network is on.
     let on_host = data.to_device(Device::Cpu)?;
     let mut loader = Loader::new(on_host, loader_config(config, shape, data.count()))?;
     for step in 0..config.steps {
@@ -110,47 +112,59 @@ impl TrainConfig {
     fn rate(&self, step: usize) -> f64 {
         let done = (step as f64 + 0.5) / self.steps as f64;
         let warm = (done * 20.0).min(1.0);
-        self.lr * warm * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+        self.lr * warm * 0.5 * (1.0 + (PI * done).cos())
     }
 }
 
 fn loader_config(config: &TrainConfig, [_, height, width]: [i64; 3], count: usize) -> LoaderConfig {
     let batch_size = config.batch_size.min(count);
-    // A pixel of 8, two of 28 or 32.
-    let reach = (height.min(width) / 14).max(1);
-    let map: Map = Arc::new(move |image: &mut [f32], u: &[f64; 4]| {
-        shift(image, height, width, way(u[0], reach), way(u[1], reach));
-    });
+    let sides = [height as usize, width as usize];
+    let map: Map = Arc::new(move |image: &mut [f32], u: &[f64; 4]| warp(image, sides, u));
     LoaderConfig { drop_last: true, map: Some(map), ..LoaderConfig::new(batch_size, config.seed) }
 }
 
-/// How far an image moves along one side: mostly not at all, else up to `reach` pixels either way.
-/// A pixel of an image of 8 is much: moving most of them costs a point of accuracy.
-fn way(u: f64, reach: i64) -> i64 {
-    const MOVED: f64 = 1.0 / 3.0;
-    if u >= MOVED {
-        return 0;
-    }
-    let step = (u / MOVED * (2 * reach) as f64) as i64;
-    if step < reach { step - reach } else { step - reach + 1 }
-}
+/// The largest turn, either way, in radians: ten degrees.
+const TURN: f64 = 10.0 / 180.0 * PI;
+/// The largest change of size.
+const SCALE: f64 = 0.1;
+/// The largest shift, in sides: three quarters of a pixel of 8.
+const SHIFT: f64 = 0.75 / 8.0;
 
-/// Moves an image by (down, right) pixels; what comes in repeats the edge.
-fn shift(image: &mut [f32], height: i64, width: i64, down: i64, right: i64) {
-    if (down, right) == (0, 0) {
-        return;
-    }
-    let mut from = vec![0.0; (height * width) as usize];
-    for channel in image.chunks_mut(from.len()) {
+/// Turns, scales and shifts an image by four uniform numbers in (0, 1), with bilinear pixels; what
+/// comes in repeats the edge.
+fn warp(image: &mut [f32], [height, width]: [usize; 2], u: &[f64; 4]) {
+    let [turn, scale, down, right] = u.map(|u| 2.0 * u - 1.0);
+    let (sin, cos) = (turn * TURN).sin_cos();
+    let scale = 1.0 + scale * SCALE;
+    let half = |side: usize| (side as f64 - 1.0) / 2.0;
+    let (down, right) = (down * SHIFT * height as f64, right * SHIFT * width as f64);
+    let mut from = vec![0.0; height * width];
+    for channel in image.chunks_mut(height * width) {
         from.copy_from_slice(channel);
         for y in 0..height {
-            let row = (y - down).clamp(0, height - 1) * width;
             for x in 0..width {
-                let column = (x - right).clamp(0, width - 1);
-                channel[(y * width + x) as usize] = from[(row + column) as usize];
+                let (dy, dx) = (y as f64 - half(height), x as f64 - half(width));
+                let at_y = scale * (cos * dy + sin * dx) + down + half(height);
+                let at_x = scale * (cos * dx - sin * dy) + right + half(width);
+                channel[y * width + x] = pixel(&from, [height, width], at_y, at_x);
             }
         }
     }
+}
+
+/// The value between four pixels.
+fn pixel(from: &[f32], [height, width]: [usize; 2], y: f64, x: f64) -> f32 {
+    let within = |at: f64, side: usize| {
+        let at = at.clamp(0.0, (side - 1) as f64);
+        let low = at as usize;
+        (low, (low + 1).min(side - 1), (at - low as f64) as f32)
+    };
+    let ((top, bottom, part_y), (left, right, part_x)) = (within(y, height), within(x, width));
+    let row = |y: usize| {
+        let (a, b) = (from[y * width + left], from[y * width + right]);
+        a + part_x * (b - a)
+    };
+    row(top) + part_y * (row(bottom) - row(top))
 }
 
 /// The shape of an image of the set.
@@ -183,15 +197,21 @@ mod tests {
 
     #[test]
     fn an_image_is_moved_and_its_edge_repeated() {
-        let mut image = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
-        shift(&mut image, 3, 3, 1, -1);
-        assert_eq!(image, [2.0, 3.0, 3.0, 2.0, 3.0, 3.0, 5.0, 6.0, 6.0]);
-    }
-
-    #[test]
-    fn a_third_is_moved_every_way_alike() {
-        let ways: Vec<i64> = (0..12).map(|k| way((k as f64 + 0.5) / 12.0, 2)).collect();
-        assert_eq!(ways, [-2, -1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let start = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+        let (mut still, mut moved, mut turned) = (start, start, start);
+        warp(&mut still, [3, 3], &[0.5; 4]);
+        assert_eq!(still, start);
+        warp(&mut moved, [3, 3], &[0.5, 0.5, 1.0, 0.5]);
+        for (k, value) in moved.iter().enumerate() {
+            // Rows are 3 apart.
+            let expected = (start[k] + 3.0 * 3.0 * SHIFT as f32).min(start[6 + k % 3]);
+            assert!((value - expected).abs() < 1e-6, "{moved:?}");
+        }
+        // By ten degrees: the middle stays.
+        warp(&mut turned, [3, 3], &[1.0, 0.5, 0.5, 0.5]);
+        assert_eq!(turned[4], 5.0);
+        let expected = 5.0 - TURN.cos() * 3.0 + TURN.sin();
+        assert!((f64::from(turned[1]) - expected).abs() < 1e-6, "{turned:?}");
     }
 
     #[test]

@@ -43,7 +43,11 @@ pub(super) fn read(folder: &Path, channels: i64, classes: &[String]) -> Result<P
                 first.display(),
             );
             append(&image, channels, &mut bytes);
-            anyhow::ensure!(bytes.len() <= LIMIT, "{}: more than 16 GiB of images", folder.display());
+            anyhow::ensure!(
+                bytes.len() <= LIMIT,
+                "{}: more than 16 GiB of images",
+                folder.display()
+            );
             labels.extend(label);
         }
     }

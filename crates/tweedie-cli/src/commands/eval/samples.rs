@@ -151,4 +151,3 @@ fn fitted(set: Dataset, against: &Against, path: &Path) -> Result<Dataset> {
     }
     set.reshaped(&expected).context("the samples")
 }
-

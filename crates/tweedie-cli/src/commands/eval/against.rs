@@ -82,8 +82,8 @@ impl Against {
 }
 
 fn has_idx(folder: &Path) -> bool {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.into_iter().any(|e| e.file_name().to_string_lossy().starts_with("train-images"))
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|e| e.file_name().to_string_lossy().starts_with("train-images"))
 }
 
 fn hint(text: &str) -> String {

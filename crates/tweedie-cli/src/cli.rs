@@ -1,6 +1,8 @@
 //! What may be typed.
 
-use crate::commands::{bench, inspect, plot, recipes, report, sample, samplers, schedule, train};
+use crate::commands::{
+    bench, eval, inspect, plot, recipes, report, sample, samplers, schedule, train,
+};
 use clap::{Parser, Subcommand};
 
 /// Train, sample, plot, inspect and bench diffusion models.
@@ -25,6 +27,8 @@ pub(crate) enum Command {
     Train(train::Args),
     /// Sample from a run
     Sample(sample::Args),
+    /// Measure how good samples are, against the data
+    Eval(eval::Args),
     /// Draw the loss and the samples of a run
     Plot(plot::Args),
     /// Tell all of a run in one HTML page

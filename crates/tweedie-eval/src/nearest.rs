@@ -42,11 +42,7 @@ const CANDIDATES: i64 = 8;
 /// finite.
 pub fn nearest(samples: &Tensor, data: &Tensor) -> Result<Nearest> {
     let _guard = tch::no_grad_guard();
-    let samples = sets::rows("the samples", samples, 1)?;
-    let (data, samples) = {
-        let (data, samples) = sets::pair(("the data", data), ("the samples", &samples), 1)?;
-        (sets::rows("the data to search", &data, 2)?, samples)
-    };
+    let (samples, data) = sets::pair(("the samples", samples, 1), ("the data", data, 2))?;
     // Around the mean norms are small, and with them the rounding of the products.
     let mean = data.mean_dim(0, true, Kind::Float);
     let mut found = Nearest { indices: vec![], distances: vec![], second: vec![] };

@@ -28,13 +28,12 @@ pub(crate) fn rows(what: &'static str, set: &Tensor, needed: usize) -> Result<Te
     }
 }
 
-/// Two sets of rows of the same width.
-pub(crate) fn pair(
-    a: (&'static str, &Tensor),
-    b: (&'static str, &Tensor),
-    needed: usize,
-) -> Result<(Tensor, Tensor)> {
-    let (first, second) = (rows(a.0, a.1, needed)?, rows(b.0, b.1, needed)?);
+/// A set with its name, and how many samples it takes.
+pub(crate) type Needs<'a> = (&'static str, &'a Tensor, usize);
+
+/// Two sets of rows of the same width, both where the first is.
+pub(crate) fn pair(a: Needs<'_>, b: Needs<'_>) -> Result<(Tensor, Tensor)> {
+    let (first, second) = (rows(a.0, a.1, a.2)?, rows(b.0, b.1, b.2)?);
     if first.size()[1] != second.size()[1] {
         let expected = format!("{} numbers each, as {} has", second.size()[1], b.0);
         return Err(Error::shape(a.0, expected, &a.1.size()));
@@ -60,7 +59,8 @@ mod tests {
         assert!(rows("x", &from_f32(&[1.0], &[1]).unwrap(), 1).is_err());
         assert!(rows("x", &from_i64(&[1], &[1, 1]).unwrap(), 1).is_err());
         let three = from_f32(&[1.0, 2.0, 3.0], &[1, 3]).unwrap();
-        let error = pair(("the samples", &three), ("the data", &two), 1).unwrap_err().to_string();
-        assert!(error.contains("the samples has shape [1, 3], expected 2 numbers"), "{error}");
+        let error =
+            pair(("the samples", &three, 1), ("the data", &two, 1)).unwrap_err().to_string();
+        assert!(error.contains("the samples has shape [1, 3], expected 2 numbers each"), "{error}");
     }
 }

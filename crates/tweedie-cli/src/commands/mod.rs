@@ -1,6 +1,7 @@
 //! One file a command: what may be typed, and what then happens.
 
 pub(crate) mod bench;
+pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod plot;
 pub(crate) mod recipes;
@@ -20,6 +21,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Train(args) => return train::run(args),
         Command::Sample(args) => sample::run(args)?,
+        Command::Eval(args) => eval::run(args)?,
         Command::Plot(args) => plot::run(args)?,
         Command::Report(args) => report::run(args)?,
         Command::Schedule(args) => schedule::run(args)?,

@@ -58,7 +58,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A finite number, as typed.
+/// A guidance scale, as typed.
 pub(crate) fn guidance_scale(text: &str) -> Result<f64, String> {
     let scale = text.parse().ok().filter(|s: &f64| s.is_finite());
     scale.ok_or_else(|| "expected a finite number; 1 is no guidance".to_owned())

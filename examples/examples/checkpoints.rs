@@ -12,7 +12,7 @@ use std::time::Instant;
 use tweedie::core::{Cond, Network};
 use tweedie::models::dit::{DitConfig, DitSize};
 use tweedie::models::unet::UnetConfig;
-use tweedie::models::{ModelSpec, Trainable};
+use tweedie::models::ModelSpec;
 use tweedie::tch::{Device, Kind, Tensor};
 use tweedie::torch::rng::Generator;
 use tweedie_examples::steps;

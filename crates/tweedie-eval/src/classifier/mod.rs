@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 use tweedie_data::Dataset;
+use tweedie_torch::ops::Around;
 use tweedie_torch::parameters::{Conv2d, Conv2dConfig, GroupNorm, Linear, Parameters, Scope};
 use tweedie_torch::tensor;
 use tweedie_torch::weights::{self, KindPolicy};
@@ -90,17 +91,18 @@ impl Classifier {
     }
 
     /// The features of images in [−1, 1], `[n, 128]`; the images are of the right shape.
-    fn hidden(&self, images: &Tensor) -> Tensor {
+    fn hidden(&self, images: &Tensor) -> Result<Tensor> {
         let mut x = images.shallow_clone();
         for (conv, norm) in &self.blocks {
-            x = norm.forward(&conv.forward(&x)).silu();
+            let silu = Around { silu: true, ..Default::default() };
+            x = norm.forward_around(&conv.forward(&x), silu)?;
         }
         let pooled = x.adaptive_avg_pool2d([POOLED, POOLED]).flatten(1, -1);
-        self.hidden.forward(&pooled).silu()
+        Ok(self.hidden.forward(&pooled).silu())
     }
 
-    fn logits(&self, images: &Tensor) -> Tensor {
-        self.head.forward(&self.hidden(images))
+    fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        Ok(self.head.forward(&self.hidden(images)?))
     }
 
     fn check(&self, images: &Tensor) -> Result<()> {
@@ -119,7 +121,7 @@ impl Classifier {
         let _guard = tch::no_grad_guard();
         self.check(images)?;
         let images = images.to_device(self.parameters.device()).to_kind(Kind::Float);
-        Ok(self.logits(&images).argmax(1, false))
+        Ok(self.logits(&images)?.argmax(1, false))
     }
 
     /// Writes the weights; `notes` say what they are of.
@@ -175,7 +177,7 @@ impl Extractor for Classifier {
     fn features(&self, images: &Tensor) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         self.check(images)?;
-        Ok(self.hidden(&images.to_device(self.parameters.device()).to_kind(Kind::Float)))
+        self.hidden(&images.to_device(self.parameters.device()).to_kind(Kind::Float))
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use std::f64::consts::PI;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
+use tweedie_data::augment::{Chance, Sample};
 use tweedie_data::{Dataset, Loader, LoaderConfig, Map};
 use tweedie_torch::optim::{AdamW, AdamWConfig};
 use tweedie_torch::{autograd, tensor};
@@ -62,7 +63,7 @@ pub fn train(
         let batch = loader.next().ok_or_else(no_labels)??;
         let labels = batch.labels.ok_or_else(no_labels)?.f_to_device(device)?;
         let loss =
-            classifier.logits(&batch.x.f_to_device(device)?).cross_entropy_for_logits(&labels);
+            classifier.logits(&batch.x.f_to_device(device)?)?.cross_entropy_for_logits(&labels);
         if !tensor::all_finite(&loss.detach())? {
             return Err(Error::NotFinite("the loss of the classifier"));
         }
@@ -119,8 +120,10 @@ impl TrainConfig {
 fn loader_config(config: &TrainConfig, [_, height, width]: [i64; 3], count: usize) -> LoaderConfig {
     let batch_size = config.batch_size.min(count);
     let sides = [height as usize, width as usize];
-    let map: Map = Arc::new(move |image: &mut [f32], u: &[f64; 4]| warp(image, sides, u));
-    LoaderConfig { drop_last: true, map: Some(map), ..LoaderConfig::new(batch_size, config.seed) }
+    let map: Map = Arc::new(move |image: &mut Sample, chance: &mut Chance| {
+        warp(&mut image.values, sides, &[0; 4].map(|_| chance.uniform()));
+    });
+    LoaderConfig { drop_last: true, maps: vec![map], ..LoaderConfig::new(batch_size, config.seed) }
 }
 
 /// The largest turn, either way, in radians: ten degrees.

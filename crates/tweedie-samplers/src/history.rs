@@ -62,3 +62,30 @@ impl History {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tweedie_core::{Grid, Noise};
+
+    /// Three places for two past estimates and the present one, however long the run.
+    #[test]
+    fn noise_estimates_are_written_where_the_oldest_was() {
+        let grid = Grid::from_sigmas(&[4.0, 2.0]).unwrap();
+        let x = Tensor::from_slice(&[1.0, 2.0, 3.0]);
+        let denoiser = |x: &Tensor, _: NoiseLevel| -> Result<Tensor> { Ok(x * 0.5) };
+        let run = Run::new(&denoiser, x, &grid, Noise::replay([])).unwrap();
+        let (mut past, mut places) = (History::new(2), std::collections::BTreeSet::new());
+        let mut kept = vec![];
+        for i in 0..20 {
+            past.prepare_eps(&run, &run.denoise().unwrap()).unwrap();
+            past.push_prepared(NoiseLevel::ve(f64::from(20 - i)));
+            places.extend(past.past.iter().map(|(_, eps)| eps.data_ptr() as usize));
+            kept.push(run.x().copy()); // takes what would have been let go of
+        }
+        assert_eq!((past.len(), places.len()), (2, 3));
+        assert_eq!(past.levels().map(|l| l.sigma).collect::<Vec<_>>(), [1.0, 2.0]);
+        let (weight, eps) = past.weighted(&[7.0])[0];
+        assert_eq!((weight, eps.double_value(&[2])), (7.0, 3.0 * 0.5 / 4.0));
+    }
+}

@@ -142,8 +142,8 @@ impl<S: Sampler> Sampler for UniC<S> {
             let x0 = run.denoise()?;
             if let Some(start) = start.as_ref().filter(|_| run.index() > 0) {
                 correct(run, b, start, &x0, &past, used)?;
-                run.assume(&x0);
             }
+            run.assume(&x0); // also for the predictor, which asks again
             if run.remaining() > 1 {
                 run.combine(&mut start, &[(1.0, run.x())])?;
             }

@@ -21,7 +21,7 @@ fn main() {
         .flag_if_supported("-fopenmp")
         .opt_level(3)
         .warnings(false)
-        .files(["cpp/bridge.cpp", "cpp/dropout.cpp", "cpp/fused.cpp"])
+        .files(["cpp/allocations.cpp", "cpp/bridge.cpp", "cpp/dropout.cpp", "cpp/fused.cpp"])
         .compile("tweedie_bridge");
 }
 

@@ -232,8 +232,10 @@ impl Adaptive {
         self.stages.reuse_last(tableau.c.len());
         self.known = x0;
         let growth = 0.9 * error.powf(-0.7 * exponent) * self.last_error.powf(0.4 * exponent);
-        // A step cut short by the grid says little against a longer one.
-        self.size = Some((length * growth.clamp(0.2, 10.0)).max(proposed.min(length)));
+        let size = length * growth.clamp(0.2, 10.0);
+        // A good step that the grid cut short says nothing against the longer one.
+        let cut_short = proposed > length && growth >= 1.0;
+        self.size = Some(if cut_short { size.max(proposed) } else { size });
         self.last_error = error.max(1e-4);
         Ok(true)
     }

@@ -4,6 +4,7 @@ use crate::{max_difference, mixture, unit_noise};
 use tch::{Kind, Tensor};
 use tweedie_core::{DenoiserExt, Error, Grid, Noise, NoiseLevel, Result};
 use tweedie_samplers::{BogackiShampine, DormandPrince, Frame, Rk4, Sampler, Tolerance};
+use tweedie_torch::runtime;
 
 fn coarse() -> Grid {
     Grid::from_sigmas(&[20.0, 1.0, 0.05]).unwrap()
@@ -56,6 +57,28 @@ fn the_last_stage_is_the_next_first() {
         let x = unit_noise(4) * 20.0;
         drop(sampler.sample(&counted, x, &coarse(), Noise::replay([])).unwrap());
         assert!(counted.calls() > 4 * stages && counted.calls() % stages == 1);
+    }
+}
+
+/// However many attempts the tolerance takes (the denoiser jumps, without a tensor of its own):
+/// nothing of the state's size is allocated for one.
+#[test]
+fn attempts_allocate_nothing_of_the_states_size() {
+    for index in [0, 1] {
+        let allocations = |tolerance: f64| {
+            let (start, (_, sampler)) = (unit_noise(512) * 20.0, &both(within(tolerance))[index]);
+            let (stored, calls) = ([0.01, 0.02].map(|f| &start * f), std::cell::Cell::new(0));
+            let denoiser = |_: &Tensor, level: NoiseLevel| -> Result<Tensor> {
+                calls.set(calls.get() + 1);
+                Ok(stored[usize::from(level.sigma < 5.0)].shallow_clone())
+            };
+            let run = || sampler.sample(&denoiser, start, &coarse(), Noise::replay([])).map(drop);
+            let (end, count) = runtime::count_allocations(512 * 2 * 8, run).unwrap();
+            end.unwrap();
+            (count, calls.get())
+        };
+        let (few, many) = (allocations(1e-2), allocations(1e-5));
+        assert!(few.0 == many.0 && few.1 < many.1, "{few:?}, then {many:?}");
     }
 }
 

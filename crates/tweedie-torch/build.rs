@@ -12,7 +12,7 @@ fn main() {
     let include = include();
     // What a sampler adds up has the same bits on every processor: no multiplication and addition
     // becomes one operation.
-    build(&include, &["cpp/bridge.cpp", "cpp/dropout.cpp", "cpp/fused.cpp"])
+    build(&include, &["cpp/allocations.cpp", "cpp/bridge.cpp", "cpp/dropout.cpp", "cpp/fused.cpp"])
         .flag("-ffp-contract=off")
         .compile("tweedie_bridge");
     // Networks have not anyway. A choice between numbers is no branch if comparing them traps nothing.

@@ -5,7 +5,7 @@ use crate::recipe::{Recipe, data::View};
 use anyhow::{Context, Result};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
-use tweedie::core::{Cond, Denoiser, Model, Network, Noise, NoiseLevel};
+use tweedie::core::{Cond, Denoiser, Model, Network, Noise, NoiseLevel, combinators::DenoiserExt};
 use tweedie::models::{Trainable, files};
 use tweedie::samplers::{Sampler, SamplerSpec};
 use tweedie::schedules::{Grid, GridSpec};
@@ -160,14 +160,14 @@ impl Run {
             shape: [&[request.count as i64], &shape[..]].concat(),
             way: Vec::new(),
             estimates: Vec::new(),
-            evaluations: sampler.evaluations(&grid),
+            evaluations: 0,
         };
         for batch in 0..batches {
             let first = batch * BATCH;
             let count = BATCH.min(request.count - first);
             let classes = request.classes.as_deref().map(|c| &c[first..first + count]);
             let condition = self.condition(count, classes)?;
-            let denoiser = self.denoiser(&condition, request.guidance_scale);
+            let denoiser = self.denoiser(&condition, request.guidance_scale).counted();
             let mut noise = Noise::seeded(request.seed).from_sample(first as u32);
             let shape = [&[count as i64], &shape[..]].concat();
             let x = noise.initial(&shape, Kind::Float, self.device())? * grid.start().sigma;
@@ -184,6 +184,8 @@ impl Run {
                 last = step.x;
                 progress(batch * grid.steps() + step.index + 1, batches * grid.steps());
             }
+            // An adaptive sampler asks more for one batch than for another.
+            samples.evaluations = samples.evaluations.max(denoiser.calls());
             samples.values.extend(tensor::to_f32(&last)?);
         }
         Ok(samples)

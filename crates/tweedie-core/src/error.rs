@@ -45,6 +45,21 @@ pub enum Error {
         /// The level at which the denoiser was asked.
         level: NoiseLevel,
     },
+    /// A solver that chooses its own steps would have to make them shorter than it may, or more
+    /// than it may.
+    #[error(
+        "step {step}: the tolerance asks for too short steps at alpha {}, sigma {}: {size:e} of the \
+         noise that is left",
+        level.alpha, level.sigma
+    )]
+    StepSize {
+        /// The step of the grid, counted from 0.
+        step: usize,
+        /// Where the solver gave up.
+        level: NoiseLevel,
+        /// The length that it came to, as a share of the time there.
+        size: f64,
+    },
     /// A denoiser cannot answer at this level.
     #[error("{what} has no answer at alpha {}, sigma {}: {why}", level.alpha, level.sigma)]
     Level {

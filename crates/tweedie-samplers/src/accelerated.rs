@@ -1,6 +1,7 @@
 //! smalldiffusion's family of samplers.
 
 use crate::{Sampler, Solver};
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tweedie_core::{Error, Grid, Result};
 
@@ -12,7 +13,8 @@ use tweedie_core::{Error, Grid, Result};
 /// eps_av = gam·eps + (1 − gam)·eps_last
 /// x'/alpha' = x/alpha − (s − s_p)·eps_av + √(s'² − s_p²)·z     with  s' = s^mu · s_p^(1 − mu)
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Accelerated {
     /// Weight of the present noise estimate against the last: 1 forgets the last.
     pub gam: f64,

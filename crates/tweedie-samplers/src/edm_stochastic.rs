@@ -1,12 +1,14 @@
 //! EDM's stochastic sampler.
 
 use crate::{Frame, Sampler, Solver, heun::heun_step};
+use serde::{Deserialize, Serialize};
 use tweedie_core::{Error, Grid, NoiseLevel, Result};
 
 /// Algorithm 2 of EDM (arXiv:2206.00364): before each step of [`Heun`](crate::Heun) some noise is
 /// added ("churn") and the step begins from there. Two evaluations a step, one for the last to no
 /// noise. Without churn it is Heun's method.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct EdmStochastic {
     /// The whole amount of churn, shared out among the steps.
     pub s_churn: f64,

@@ -30,4 +30,55 @@ impl Frame {
     pub fn time(self, level: NoiseLevel) -> f64 {
         level.sigma * self.scale(level)
     }
+
+    /// The level at time `s`, on the path that `from` and `to` are on.
+    pub(crate) fn level(self, s: f64, from: NoiseLevel, to: NoiseLevel) -> NoiseLevel {
+        match self {
+            Frame::Ve => between(from, to, s),
+            Frame::Flow => between(from, to, s / (1.0 - s)),
+        }
+    }
+
+    /// Whether a step has slopes at both ends: not to no noise, and in [`Frame::Ve`] not from
+    /// `alpha = 0`.
+    pub(crate) fn has_slopes(self, from: NoiseLevel, to: NoiseLevel) -> bool {
+        to.sigma > 0.0 && self.scale(from).is_finite()
+    }
+}
+
+/// The level of noise ratio `sigma/alpha = ratio` on the path of `from` and `to`: of the three
+/// measures of scale, `alpha`, `√(alpha² + sigma²)` and `alpha + sigma`, the one that changes least
+/// is kept. A denoiser may be asked at any scale; the path's own is what it knows best.
+pub(crate) fn between(from: NoiseLevel, to: NoiseLevel, ratio: f64) -> NoiseLevel {
+    let measures: [fn(NoiseLevel) -> f64; 3] =
+        [|l| l.alpha, |l| l.alpha.hypot(l.sigma), |l| l.alpha + l.sigma];
+    let change = |size: &fn(NoiseLevel) -> f64| (size(from) - size(to)).abs();
+    let least = measures.iter().map(change).fold(f64::INFINITY, f64::min);
+    // Rounding must not choose: a few units in the last place are no change.
+    let kept = measures.iter().find(|size| change(size) <= least + 1e-12 * size(from));
+    let size = kept.unwrap_or(&measures[1]);
+    let unit = NoiseLevel { alpha: 1.0, sigma: ratio };
+    let alpha = size(from) / size(unit);
+    NoiseLevel { alpha, sigma: alpha * ratio }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_between_two_is_on_their_path() {
+        let near = |a: NoiseLevel, b: NoiseLevel| {
+            (a.alpha - b.alpha).abs() < 1e-12 && (a.sigma - b.sigma).abs() < 1e-12
+        };
+        for (from, to, ratio) in [(3.0, 0.5, 1.2), (0.5, 0.0, 0.1), (0.02, 0.0199, 0.01995)] {
+            let ve = between(NoiseLevel::ve(from), NoiseLevel::ve(to), ratio);
+            assert_eq!(ve, NoiseLevel::ve(ratio));
+            let vp = between(NoiseLevel::vp(from), NoiseLevel::vp(to), ratio);
+            assert!(near(vp, NoiseLevel::vp(ratio)), "{vp:?}");
+            let on = |r: f64| NoiseLevel::flow(r / (1.0 + r));
+            let flow = between(on(from), on(to), ratio);
+            assert!(near(flow, on(ratio)), "{flow:?}");
+        }
+    }
 }

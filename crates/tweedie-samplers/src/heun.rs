@@ -1,13 +1,15 @@
 //! Heun's method.
 
 use crate::{Frame, Run, Sampler, Solver, euler::euler_step};
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tweedie_core::{Grid, NoiseLevel, Result};
 
 /// Heun's method on the probability-flow ODE: Algorithm 1 of EDM (arXiv:2206.00364).
 /// Order 2, two evaluations a step; one (Euler's) for a step to no noise, and for a step from
 /// `alpha = 0` in [`Frame::Ve`], where that frame has no start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Heun {
     /// The coordinates: EDM's by default.
     pub frame: Frame,
@@ -26,12 +28,8 @@ impl Sampler for Heun {
     }
 
     fn evaluations(&self, grid: &Grid) -> usize {
-        grid.pairs().map(|(from, to)| 1 + usize::from(corrects(self.frame, from, to))).sum()
+        grid.pairs().map(|(from, to)| 1 + usize::from(self.frame.has_slopes(from, to))).sum()
     }
-}
-
-fn corrects(frame: Frame, from: NoiseLevel, to: NoiseLevel) -> bool {
-    to.sigma > 0.0 && frame.scale(from).is_finite()
 }
 
 /// A step from `from`, the level that the state is at and has the estimate `x0` for.
@@ -43,7 +41,7 @@ pub(crate) fn heun_step(
     scratch: &mut Option<Tensor>,
 ) -> Result<()> {
     let to = run.next_level();
-    if !corrects(frame, from, to) {
+    if !frame.has_slopes(from, to) {
         return euler_step(run, x0);
     }
     let (k, k_to) = (frame.scale(from), frame.scale(to));

@@ -14,6 +14,8 @@ pub struct Run<'a> {
     grid: &'a [NoiseLevel],
     index: usize,
     x: Tensor,
+    /// The estimate at the state, where it is known already.
+    known: Option<Tensor>,
     noise: Noise,
     fresh: Option<Tensor>,
 }
@@ -36,7 +38,7 @@ impl<'a> Run<'a> {
             return Err(Error::shape("x", "[batch, …]", &x.size()));
         }
         let x = x.detach();
-        Ok(Run { denoiser, grid: grid.levels(), index: 0, x, noise, fresh: None })
+        Ok(Run { denoiser, grid: grid.levels(), index: 0, x, known: None, noise, fresh: None })
     }
 
     /// The number of the step, from 0.
@@ -66,7 +68,16 @@ impl<'a> Run<'a> {
 
     /// The estimate of the clean data from the state at its level.
     pub fn denoise(&self) -> Result<Tensor> {
-        self.denoise_at(&self.x, self.level())
+        match &self.known {
+            Some(x0) => Ok(x0.shallow_clone()),
+            None => self.denoise_at(&self.x, self.level()),
+        }
+    }
+
+    /// Makes `x0` the answer of [`denoise`](Self::denoise) until the state changes: for correctors,
+    /// which move the state and keep the estimate.
+    pub fn assume(&mut self, x0: &Tensor) {
+        self.known = Some(x0.shallow_clone());
     }
 
     /// The estimate of the clean data from another tensor of the state's shape.
@@ -84,6 +95,7 @@ impl<'a> Run<'a> {
 
     /// `x ← a·x + Σ cᵢ·tᵢ + noise·z`, with `z` standard normal: drawn unless its factor is 0.
     pub fn advance(&mut self, a: f64, terms: &[(f64, &Tensor)], noise: f64) -> Result<()> {
+        self.known = None;
         let finite = if noise == 0.0 {
             fused::combine(&mut self.x, a, terms)?
         } else {

@@ -29,8 +29,16 @@ pub trait Sampler {
     /// A fresh solver; refuses settings that make no sense.
     fn solver(&self) -> Result<Solver>;
 
-    /// How often the denoiser is asked on the whole way along `grid`.
+    /// How often the denoiser is asked on the whole way along `grid`: exactly, or where
+    /// [`is_adaptive`](Self::is_adaptive) at most.
     fn evaluations(&self, grid: &Grid) -> usize;
+
+    /// Whether the solver chooses steps of its own between the levels of the grid, so that the
+    /// number of evaluations depends on the denoiser.
+    /// [`DenoiserExt::counted`](tweedie_core::DenoiserExt::counted) tells what it was.
+    fn is_adaptive(&self) -> bool {
+        false
+    }
 
     /// The steps along `grid` from `x`, the state `[batch, …]` at the grid's first level
     /// (unit noise times its `sigma`, unless it comes from a picture).
@@ -67,6 +75,9 @@ impl<S: Sampler + ?Sized> Sampler for Box<S> {
     }
     fn evaluations(&self, grid: &Grid) -> usize {
         (**self).evaluations(grid)
+    }
+    fn is_adaptive(&self) -> bool {
+        (**self).is_adaptive()
     }
 }
 

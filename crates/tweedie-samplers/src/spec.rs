@@ -1,46 +1,11 @@
 //! Samplers by name, for programs and configuration files.
 
-use crate::{Accelerated, EdmStochastic, Euler, Frame, Heun, Sampler};
+use crate::{
+    Accelerated, BogackiShampine, Deis, DormandPrince, Dpm2, DpmPp2M, DpmPp2S, DpmPp3M, DpmSolver,
+    EdmStochastic, Euler, ExponentialAb, Frame, Heun, Ipndm, Lms, Midpoint, Pndm, Rk4, Sampler,
+    Start, UniPc,
+};
 use serde::{Deserialize, Serialize};
-
-/// A sampler with its settings, as a configuration file says it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum SamplerSpec {
-    /// [`Accelerated::ddpm`].
-    Ddpm,
-    /// [`Accelerated::ddim`].
-    Ddim,
-    /// [`Accelerated`].
-    Accelerated {
-        /// See [`Accelerated::gam`].
-        #[serde(default = "default_gam")]
-        gam: f64,
-        /// See [`Accelerated::mu`].
-        #[serde(default)]
-        mu: f64,
-    },
-    /// [`Euler`].
-    Euler,
-    /// [`Heun`].
-    Heun {
-        /// See [`Heun::frame`].
-        #[serde(default)]
-        frame: Frame,
-    },
-    /// [`EdmStochastic`].
-    EdmStochastic {
-        /// See [`EdmStochastic::s_churn`].
-        s_churn: f64,
-        /// See [`EdmStochastic::s_tmin`].
-        s_tmin: f64,
-        /// See [`EdmStochastic::s_tmax`].
-        s_tmax: f64,
-        /// See [`EdmStochastic::s_noise`].
-        s_noise: f64,
-    },
-}
 
 /// What a list of samplers says of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -49,7 +14,8 @@ pub struct Info {
     pub name: &'static str,
     /// Order of convergence of its deterministic part.
     pub order: u32,
-    /// Evaluations of the denoiser in a step that does not end without noise.
+    /// Evaluations of the denoiser in a step that is no first one and does not end without noise;
+    /// of one that [chooses its own](Sampler::is_adaptive), in an attempt.
     pub evaluations: u32,
     /// Whether it draws noise.
     pub stochastic: bool,
@@ -67,56 +33,111 @@ const fn info(
     Info { name, order, evaluations, stochastic, source }
 }
 
-const ALL: [Info; 6] = [
-    info("ddpm", 1, 1, true, "Ho et al. 2020, arXiv:2006.11239"),
-    info("ddim", 1, 1, false, "Song et al. 2020, arXiv:2010.02502"),
-    info("accelerated", 1, 1, false, "Permenter & Yuan 2023, arXiv:2306.04848"),
-    info("euler", 1, 1, false, "Karras et al. 2022, arXiv:2206.00364"),
-    info("heun", 2, 2, false, "Karras et al. 2022, arXiv:2206.00364, Alg. 1"),
-    info("edm-stochastic", 2, 2, true, "Karras et al. 2022, arXiv:2206.00364, Alg. 2"),
-];
+/// Makes the type, the list and the ways between them out of one table. A row with a type in
+/// brackets has that type's settings; one without is a value of its own.
+macro_rules! samplers {
+    ($(
+        $variant:ident $(($settings:ident))? = $value:expr,
+        $name:literal, $order:literal, $evaluations:literal, $stochastic:literal, $source:literal;
+    )*) => {
+        /// A sampler with its settings, as a configuration file says it: `name`, and fields of
+        /// the type; those left out are its defaults.
+        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "name", deny_unknown_fields)]
+        #[non_exhaustive]
+        pub enum SamplerSpec {
+            $(
+                #[doc = $source]
+                #[serde(rename = $name)]
+                $variant $(($settings))?,
+            )*
+        }
 
-fn default_gam() -> f64 {
-    Accelerated::default().gam
+        const ALL: &[Info] =
+            &[$(info($name, $order, $evaluations, $stochastic, $source),)*];
+
+        impl SamplerSpec {
+            /// The sampler of that name, with its default settings.
+            pub fn by_name(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant $((default!($settings, $value)))?),)*
+                    _ => None,
+                }
+            }
+
+            /// The sampler itself.
+            pub fn build(self) -> Box<dyn Sampler> {
+                match self {
+                    $(
+                        Self::$variant $((set @ $settings { .. }))? =>
+                            Box::new(chosen!($value $(, set of $settings)?)),
+                    )*
+                }
+            }
+        }
+    };
+}
+
+macro_rules! default {
+    ($settings:ident, $value:expr) => {
+        $value
+    };
+}
+
+macro_rules! chosen {
+    ($value:expr) => {
+        $value
+    };
+    ($value:expr, $set:ident of $settings:ident) => {
+        $set
+    };
+}
+
+// Variant, its value, name, order, evaluations, noise, source.
+samplers! {
+    Ddpm = Accelerated::ddpm(), "ddpm", 1, 1, true, "Ho et al. 2020, arXiv:2006.11239";
+    Ddim = Accelerated::ddim(), "ddim", 1, 1, false, "Song et al. 2020, arXiv:2010.02502";
+    Accelerated(Accelerated) = Accelerated::default(),
+        "accelerated", 1, 1, false, "Permenter & Yuan 2023, arXiv:2306.04848";
+    Euler = Euler, "euler", 1, 1, false, "Karras et al. 2022, arXiv:2206.00364";
+    FlowEuler = Euler, "flow-euler", 1, 1, false, "Liu et al. 2022, arXiv:2209.03003";
+    Heun(Heun) = Heun::default(),
+        "heun", 2, 2, false, "Karras et al. 2022, arXiv:2206.00364, Alg. 1";
+    FlowHeun = Heun { frame: Frame::Flow },
+        "flow-heun", 2, 2, false, "Liu et al. 2022, arXiv:2209.03003";
+    EdmStochastic(EdmStochastic) = EdmStochastic::default(),
+        "edm-stochastic", 2, 2, true, "Karras et al. 2022, arXiv:2206.00364, Alg. 2";
+    Dpm2 = Dpm2, "dpm-2", 2, 2, false, "k-diffusion, sample_dpm_2";
+    Midpoint(Midpoint) = Midpoint::default(), "midpoint", 2, 2, false, "Runge 1895";
+    Rk4(Rk4) = Rk4::default(), "rk4", 4, 4, false, "Kutta 1901";
+    BogackiShampine(BogackiShampine) = BogackiShampine::default(),
+        "bogacki-shampine", 3, 3, false, "Bogacki & Shampine 1989";
+    DormandPrince(DormandPrince) = DormandPrince::default(),
+        "dormand-prince", 5, 6, false, "Dormand & Prince 1980";
+    DpmSolver(DpmSolver) = DpmSolver::default(),
+        "dpm-solver", 3, 3, false, "Lu et al. 2022, arXiv:2206.00927, Alg. 2";
+    DpmPp2S = DpmPp2S, "dpmpp-2s", 2, 2, false, "Lu et al. 2022, arXiv:2211.01095, Alg. 1";
+    DpmPp2M(DpmPp2M) = DpmPp2M::default(),
+        "dpmpp-2m", 2, 1, false, "Lu et al. 2022, arXiv:2211.01095, Alg. 2";
+    DpmPp3M(DpmPp3M) = DpmPp3M::default(),
+        "dpmpp-3m", 3, 1, false, "Lu et al. 2022, arXiv:2211.01095";
+    ExponentialAb(ExponentialAb) = ExponentialAb::default(),
+        "exponential-ab", 4, 1, false, "Hochbruck & Ostermann 2010";
+    UniPc(UniPc) = UniPc::default(),
+        "unipc", 3, 1, false, "Zhao et al. 2023, arXiv:2302.04867, Alg. 1";
+    Deis(Deis) = Deis::default(), "deis", 3, 1, false, "Zhang & Chen 2022, arXiv:2204.13902";
+    Lms(Lms) = Lms::default(), "lms", 4, 1, false, "k-diffusion, sample_lms";
+    Pndm(Pndm) = Pndm::default(), "pndm", 2, 1, false, "Liu et al. 2022, arXiv:2202.09778";
+    Plms = Pndm { start: Start::Heun },
+        "plms", 2, 1, false, "Rombach et al. 2021, arXiv:2112.10752";
+    Ipndm(Ipndm) = Ipndm::default(),
+        "ipndm", 2, 1, false, "Zhang & Chen 2022, arXiv:2204.13902, H.2";
 }
 
 impl SamplerSpec {
     /// Every sampler there is.
     pub fn all() -> &'static [Info] {
-        &ALL
-    }
-
-    /// The sampler of that name, with its default settings.
-    pub fn by_name(name: &str) -> Option<Self> {
-        let edm = EdmStochastic::default();
-        Some(match name {
-            "ddpm" => SamplerSpec::Ddpm,
-            "ddim" => SamplerSpec::Ddim,
-            "accelerated" => SamplerSpec::Accelerated { gam: default_gam(), mu: 0.0 },
-            "euler" => SamplerSpec::Euler,
-            "heun" => SamplerSpec::Heun { frame: Frame::default() },
-            "edm-stochastic" => SamplerSpec::EdmStochastic {
-                s_churn: edm.s_churn,
-                s_tmin: edm.s_tmin,
-                s_tmax: edm.s_tmax,
-                s_noise: edm.s_noise,
-            },
-            _ => return None,
-        })
-    }
-
-    /// The sampler itself.
-    pub fn build(self) -> Box<dyn Sampler> {
-        match self {
-            SamplerSpec::Ddpm => Box::new(Accelerated::ddpm()),
-            SamplerSpec::Ddim => Box::new(Accelerated::ddim()),
-            SamplerSpec::Accelerated { gam, mu } => Box::new(Accelerated { gam, mu }),
-            SamplerSpec::Euler => Box::new(Euler),
-            SamplerSpec::Heun { frame } => Box::new(Heun { frame }),
-            SamplerSpec::EdmStochastic { s_churn, s_tmin, s_tmax, s_noise } => {
-                Box::new(EdmStochastic { s_churn, s_tmin, s_tmax, s_noise })
-            }
-        }
+        ALL
     }
 }
 

@@ -90,6 +90,8 @@ unsafe extern "C" {
     pub(crate) fn tweedie_flush_denormals(on: bool) -> *mut c_char;
     pub(crate) fn tweedie_keep_memory() -> bool;
     pub(crate) fn tweedie_load_cuda() -> bool;
+    pub(crate) fn tweedie_count_begin(at_least: i64, out: *mut Raw) -> *mut c_char;
+    pub(crate) fn tweedie_count_end(counting: Raw) -> i64;
     pub(crate) fn tweedie_torch_version() -> *const c_char;
 }
 

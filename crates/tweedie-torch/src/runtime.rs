@@ -62,6 +62,35 @@ pub fn libtorch_version() -> String {
     unsafe { CStr::from_ptr(ffi::tweedie_torch_version()) }.to_string_lossy().into_owned()
 }
 
+/// Counts the tensors of at least so many bytes for which `work` makes libtorch allocate host
+/// memory, on this thread: for tests of what is promised not to.
+///
+/// # Errors
+/// If libtorch refuses; `work` is not done then.
+pub fn count_allocations<T>(at_least: usize, work: impl FnOnce() -> T) -> Result<(T, usize)> {
+    struct Counting(ffi::Raw);
+    impl Counting {
+        fn end(&mut self) -> i64 {
+            match std::mem::replace(&mut self.0, std::ptr::null_mut()) {
+                ended if ended.is_null() => 0,
+                // SAFETY: `begin` made it on this thread, which raw pointers do not leave.
+                counting => unsafe { ffi::tweedie_count_end(counting) },
+            }
+        }
+    }
+    impl Drop for Counting {
+        fn drop(&mut self) {
+            self.end();
+        }
+    }
+    let mut counting = Counting(std::ptr::null_mut());
+    let at_least = i64::try_from(at_least.max(1)).unwrap_or(i64::MAX);
+    // SAFETY: the bridge writes one pointer, and owns what it points to until the end.
+    ffi::check(unsafe { ffi::tweedie_count_begin(at_least, &mut counting.0) })?;
+    let answer = work();
+    Ok((answer, counting.end() as usize))
+}
+
 /// What the processor can do that changes which kernel is the fastest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuFeatures {
@@ -117,5 +146,14 @@ mod tests {
     fn nonsense_threads_are_refused() {
         assert!(init(&Runtime { threads: Some(0), ..Default::default() }).is_err());
         assert!(init(&Runtime { threads: Some(1), ..Default::default() }).is_ok());
+    }
+
+    #[test]
+    fn allocations_of_a_size_are_counted() {
+        let make = |n: i64| tch::Tensor::zeros([n], (Kind::Float, Device::Cpu));
+        let (_, none) = count_allocations(4000, || drop(make(999))).unwrap();
+        let (_, two) = count_allocations(4000, || [make(1000), make(5000)]).unwrap();
+        let (_, in_place) = count_allocations(1, || make(8)).unwrap();
+        assert_eq!((none, two, in_place), (0, 2, 1));
     }
 }

@@ -48,7 +48,19 @@ const fn reading(
     Reading { case, what, unit, take }
 }
 
-const READINGS: [Reading; 26] = [
+/// A sampler by its listed name; `ddim`, `euler` and `heun` are the peers' readings of other names.
+macro_rules! overhead {
+    ($name:literal, $batch:literal) => {
+        reading(
+            "sampler-overhead",
+            concat!($name, " [", $batch, ", 4, 64, 64]"),
+            "us/step",
+            |settings| overhead::named(settings, $name, $batch),
+        )
+    };
+}
+
+const READINGS: [Reading; 50] = [
     reading("toy-train", "train readme (100 pts, batch 100)", "it/s", |s| toy::train(s, 100, 2000)),
     reading("toy-train", "train 2048 pts, batch 2048", "it/s", |s| toy::train(s, 2048, 200)),
     reading("toy-sample", "2000 pts, 20 steps, gam=2", "s", toy::sample),
@@ -80,6 +92,30 @@ const READINGS: [Reading; 26] = [
     reading("sampler-overhead", "sample_heun [16, 4, 64, 64]", "us/step", |s| {
         overhead::heun(s, 16)
     }),
+    overhead!("ddim", 1),
+    overhead!("ddim", 16),
+    overhead!("euler", 1),
+    overhead!("euler", 16),
+    overhead!("heun", 1),
+    overhead!("heun", 16),
+    overhead!("dpm-2", 1),
+    overhead!("dpm-2", 16),
+    overhead!("lms", 1),
+    overhead!("lms", 16),
+    overhead!("dpmpp-2s", 1),
+    overhead!("dpmpp-2s", 16),
+    overhead!("dpmpp-2m", 1),
+    overhead!("dpmpp-2m", 16),
+    overhead!("dpmpp-3m", 1),
+    overhead!("dpmpp-3m", 16),
+    overhead!("unipc", 1),
+    overhead!("unipc", 16),
+    overhead!("deis", 1),
+    overhead!("deis", 16),
+    overhead!("plms", 1),
+    overhead!("plms", 16),
+    overhead!("ipndm", 1),
+    overhead!("ipndm", 16),
     reading("dit", "forward batch 64", "s", |s| image::dit()?.forward(s)),
     reading("dit", "train batch 64", "it/s", |s| image::dit()?.train(s)),
     reading("unet", "forward batch 32", "s", |s| image::unet()?.forward(s)),

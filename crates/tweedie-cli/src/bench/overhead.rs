@@ -2,10 +2,10 @@
 
 use super::Settings;
 use super::measure::{Values, reset_peak, seconds};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 use tweedie::core::{Noise, NoiseLevel};
-use tweedie::samplers::{Accelerated, Euler, Heun, Sampler};
+use tweedie::samplers::{Accelerated, Euler, Heun, Sampler, SamplerSpec};
 use tweedie::schedules::{Grid, Karras, Schedule};
 
 const STEPS: usize = 50;
@@ -28,6 +28,13 @@ pub(super) fn euler(settings: Settings, batch: i64) -> Result<Values> {
 
 pub(super) fn heun(settings: Settings, batch: i64) -> Result<Values> {
     steps(settings, &Heun::default(), &karras()?, batch)
+}
+
+/// The sampler that `tweedie samplers` lists under `name`.
+pub(super) fn named(settings: Settings, name: &str, batch: i64) -> Result<Values> {
+    let spec = SamplerSpec::by_name(name).with_context(|| format!("no sampler {name:?}"))?;
+    let grid = if name == "ddim" { ldm()? } else { karras()? };
+    steps(settings, spec.build().as_ref(), &grid, batch)
 }
 
 fn ldm() -> Result<Grid> {

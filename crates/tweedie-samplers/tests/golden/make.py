@@ -75,13 +75,14 @@ def karras(name, fn, steps, **settings):
     return case(name, "k-diffusion", sigmas, x, trajectory, used, settings)
 
 
-ddpm, loglin = ScheduleDDPM().sample_sigmas(8).double(), ScheduleLogLinear(N=200).sample_sigmas(7).double()
-print(json.dumps([
-    small("ddim", ddpm, gam=1, mu=0),
-    small("ddpm", ddpm, gam=1, mu=0.5),
-    small("accelerated", ddpm, gam=2, mu=0),
-    small("accelerated", loglin, gam=1.3, mu=0.25),
-    karras("euler", kd.sample_euler, 6),
-    karras("heun", kd.sample_heun, 6),
-    karras("edm-stochastic", kd.sample_heun, 6, s_churn=2.0, s_tmin=0.1, s_tmax=5.0, s_noise=1.01),
-]))
+if __name__ == "__main__":
+    ddpm, loglin = ScheduleDDPM().sample_sigmas(8).double(), ScheduleLogLinear(N=200).sample_sigmas(7).double()
+    print(json.dumps([
+        small("ddim", ddpm, gam=1, mu=0),
+        small("ddpm", ddpm, gam=1, mu=0.5),
+        small("accelerated", ddpm, gam=2, mu=0),
+        small("accelerated", loglin, gam=1.3, mu=0.25),
+        karras("euler", kd.sample_euler, 6),
+        karras("heun", kd.sample_heun, 6),
+        karras("edm-stochastic", kd.sample_heun, 6, s_churn=2.0, s_tmin=0.1, s_tmax=5.0, s_noise=1.01),
+    ]))

@@ -1,9 +1,12 @@
 //! Samplers against the reference implementations, against exact answers, and against misuse.
 #![allow(clippy::unwrap_used, clippy::panic)] // as in any test
 
+mod adaptive;
 mod convergence;
 mod golden;
+mod golden_multistep;
 mod promises;
+mod short_grids;
 
 use tch::{Device, Kind, Tensor};
 use tweedie_core::closed_form::GaussianMixture;

@@ -31,7 +31,7 @@ pub(super) fn find(folder: &Path) -> Option<PathBuf> {
 
 /// The images that a table names.
 pub(super) fn read(folder: &Path, table: &Path) -> Result<Listing> {
-    let rows = match table.extension().and_then(|e| e.to_str()) {
+    let rows = match table.extension().and_then(std::ffi::OsStr::to_str) {
         Some("csv") => csv_rows(table)?,
         Some("jsonl") => json_rows(table)?,
         _ => caption_rows(table)?,

@@ -39,6 +39,8 @@ fn refused(e: impl std::fmt::Display) -> Error {
 }
 
 /// Bytes `[height, width, channels]` with 1 or 3 channels; sizes are (height, width).
+///
+/// Across first, then down, with bytes between, as Pillow does it: overshoot is clipped twice.
 pub(crate) fn bytes(
     pixels: &[u8],
     channels: usize,
@@ -46,6 +48,20 @@ pub(crate) fn bytes(
     to: [usize; 2],
     filter: Filter,
 ) -> Result<Vec<u8>> {
+    let across = pass(pixels, channels, from, [from[0], to[1]], filter)?;
+    pass(&across, channels, [from[0], to[1]], to, filter)
+}
+
+fn pass(
+    pixels: &[u8],
+    channels: usize,
+    from: [usize; 2],
+    to: [usize; 2],
+    filter: Filter,
+) -> Result<Vec<u8>> {
+    if from == to {
+        return Ok(pixels.to_vec());
+    }
     let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
     let image = ImageRef::new(from[1] as u32, from[0] as u32, pixels, kind).map_err(refused)?;
     let mut out = Image::new(to[1] as u32, to[0] as u32, kind);

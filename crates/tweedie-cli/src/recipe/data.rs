@@ -255,7 +255,7 @@ impl DataSpec {
         let of_set = self.image_shape(kind);
         let shape = match (shape.len(), shape.iter().product::<i64>()) {
             (3, _) => shape,
-            (_, dim) if dim == of_set.iter().product::<i64>() => of_set,
+            (_, dim) if dim == of_set.iter().product::<i64>() && !of_set.is_empty() => of_set,
             (_, dim) => view::square(dim)?,
         };
         // The names of folders that are still there, else the numbers that the model knows.

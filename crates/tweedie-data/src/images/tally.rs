@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many files of a set may be broken.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a whole number of files, or a part from 0.0 to 1.0")]
 pub enum Limit {
     /// So many.
     Count(usize),

@@ -1,13 +1,13 @@
 //! One shard on disk.
 
 use crate::{Error, Result};
-use safetensors::SafeTensors;
+use serde::Deserialize;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tch::Kind;
-use tweedie_torch::{tensor, weights};
+use tweedie_torch::weights;
 
 pub(super) const LATENTS: &str = "latents";
 pub(super) const LATENTS_FLIP: &str = "latents_flip";
@@ -118,9 +118,17 @@ impl Field {
 /// The header of a file that was checked.
 struct Fields<'a> {
     path: &'a Path,
-    metadata: safetensors::tensor::Metadata,
+    entries: serde_json::Map<String, serde_json::Value>,
     /// Where the numbers begin.
     start: u64,
+}
+
+/// What the header says of a tensor.
+#[derive(Deserialize)]
+struct Entry {
+    dtype: String,
+    shape: Vec<i64>,
+    data_offsets: (u64, u64),
 }
 
 impl<'a> Fields<'a> {
@@ -128,27 +136,27 @@ impl<'a> Fields<'a> {
         let mut length = [0; 8];
         file.read_exact(&mut length).map_err(Error::file(path))?;
         let n = u64::from_le_bytes(length);
-        let mut bytes = length.to_vec();
-        file.take(n).read_to_end(&mut bytes).map_err(Error::file(path))?;
-        let broken = |e: safetensors::SafeTensorError| Error::broken(path, e.to_string());
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-        Ok(Fields { path, metadata, start: 8 + n })
+        let mut json = vec![];
+        file.take(n).read_to_end(&mut json).map_err(Error::file(path))?;
+        let entries = serde_json::from_slice(&json)
+            .map_err(|e| Error::broken(path, format!("its header cannot be read: {e}")))?;
+        Ok(Fields { path, entries, start: 8 + n })
     }
 
     fn get(&self, name: &str) -> Result<Option<Field>> {
-        let Some(info) = self.metadata.info(name) else { return Ok(None) };
-        let kind = match info.dtype {
-            safetensors::Dtype::F32 => Kind::Float,
-            safetensors::Dtype::F16 => Kind::Half,
-            safetensors::Dtype::BF16 => Kind::BFloat16,
-            safetensors::Dtype::I64 => Kind::Int64,
+        let Some(entry) = self.entries.get(name) else { return Ok(None) };
+        let Entry { dtype, shape, data_offsets: (from, _) } = Entry::deserialize(entry)
+            .map_err(|e| Error::broken(self.path, format!("the header of {name}: {e}")))?;
+        let kind = match &*dtype {
+            "F32" => Kind::Float,
+            "F16" => Kind::Half,
+            "BF16" => Kind::BFloat16,
+            "I64" => Kind::Int64,
             other => {
                 let problem = format!("{name} is {other}, expected F32, F16, BF16 or I64");
                 return Err(Error::broken(self.path, problem));
             }
         };
-        let shape: Vec<i64> = info.shape.iter().map(|&s| s as i64).collect();
-        tensor::elements(&shape)?;
-        Ok(Some(Field { shape, kind, offset: self.start + info.data_offsets.0 as u64 }))
+        Ok(Some(Field { shape, kind, offset: self.start + from }))
     }
 }

@@ -53,7 +53,7 @@ fn broken_files_are_explained() {
         ("flat", vec![("arr_0", images("(12,)", 12))], "[12], expected"),
         ("none", vec![("arr_0", images("(0, 2, 2, 3)", 0))], "nothing in it"),
         ("huge", vec![("arr_0", images(huge, 0))], "does not fit"),
-        ("cut off", vec![("arr_0", images("(9, 2, 2, 3)", 12))], "does not fit"),
+        ("cut off", vec![("arr_0", images("(9, 2, 2, 3)", 12))], "not a whole npy file"),
         (
             "labels of others",
             vec![("arr_0", good()), ("arr_1", npy_file("<i8", "(1,)", "False", &[0; 8]))],

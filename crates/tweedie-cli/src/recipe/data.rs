@@ -170,6 +170,7 @@ impl DataSpec {
     pub(super) fn classes(&self) -> Option<usize> {
         match self.kind() {
             Ok(Kind::Images | Kind::Npz | Kind::Latents) | Err(_) => None,
+            Ok(Kind::Idx) if self.name == "idx" => None,
             Ok(_) => Some(self.class_names().len()),
         }
     }
@@ -179,7 +180,7 @@ impl DataSpec {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         match self.kind() {
             Ok(Kind::Idx) if self.name == "fashion-mnist" => owned(&FASHION),
-            Ok(Kind::Digits | Kind::Idx) => (0..10).map(|d| d.to_string()).collect(),
+            Ok(Kind::Digits) => (0..10).map(|d| d.to_string()).collect(),
             Ok(Kind::Cifar10) => owned(&cifar::CIFAR10),
             Ok(Kind::Cifar100) => owned(&cifar::CIFAR100),
             Ok(Kind::Toy) => {
@@ -189,7 +190,7 @@ impl DataSpec {
                 let classes = labels.into_iter().max().map_or(0, |last| last + 1);
                 (0..classes).map(|c| c.to_string()).collect()
             }
-            Ok(Kind::Images | Kind::Npz | Kind::Latents) | Err(_) => vec![],
+            Ok(Kind::Idx | Kind::Images | Kind::Npz | Kind::Latents) | Err(_) => vec![],
         }
     }
 

@@ -70,7 +70,7 @@ fn digits_have_a_row_a_class_a_film_and_neighbours() {
     assert_eq!(way.split("<tfoot>").nth(1).unwrap().matches("<td>").count(), 4);
     let neighbours = section(&html, "neighbours");
     assert_eq!(neighbours.matches("<figure").count(), 20);
-    assert!(neighbours.contains("of 100 samples count as copies") && neighbours.contains("1797"));
+    assert!(neighbours.contains("of 100 samples count as copies") && neighbours.contains("1500"));
     assert!(section(&html, "metrics").contains("12.25"));
     assert!(section(&html, "recipe").contains("conditional-mlp") && html.contains("[schedule]"));
     assert_eq!(section(&html, "curves").matches("<svg").count(), 4);

@@ -74,13 +74,15 @@ impl Part {
         let Some(found) = self.source.classes() else {
             return Err(usage(format!("the model has {classes} classes, but {name} has none")));
         };
+        let named = self.class_names.len() as i64;
+        if named > 0 && found > named {
+            let last = found - 1;
+            anyhow::bail!("the labels of {name} go to {last}, but it has {named} classes");
+        }
         // Whatever has names has as many classes as names; else the last ones may not occur.
-        let fits = match self.class_names.len() as i64 {
-            0 => found <= classes,
-            named => found <= classes && named == classes,
-        };
+        let fits = if named > 0 { named == classes } else { found <= classes };
         if !fits {
-            let found = found.max(self.class_names.len() as i64);
+            let found = found.max(named);
             return Err(usage(format!(
                 "`model.num_classes` is {classes}, expected {found}, the classes of the data"
             )));

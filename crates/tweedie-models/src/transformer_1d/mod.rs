@@ -213,6 +213,10 @@ impl Trainable for Transformer1d {
         self.compute = kind;
     }
 
+    fn compute_kind(&self) -> Kind {
+        self.compute
+    }
+
     fn checkpoint_activations(&mut self, on: bool) {
         self.checkpoints = on;
     }

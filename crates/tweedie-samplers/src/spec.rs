@@ -1,6 +1,9 @@
 //! Samplers by name, for programs and configuration files.
 
-use crate::{Accelerated, EdmStochastic, Euler, Frame, Heun, Sampler};
+use crate::{
+    Accelerated, Dpm2Ancestral, DpmPp2MSde, DpmPp2SAncestral, DpmPp3MSde, DpmPpSde, EdmStochastic,
+    Euler, EulerAncestral, EulerMaruyama, Frame, Heun, PredictorCorrector, SaSolver, Sampler,
+};
 use serde::{Deserialize, Serialize};
 
 /// A sampler with its settings, as a configuration file says it.
@@ -40,6 +43,46 @@ pub enum SamplerSpec {
         /// See [`EdmStochastic::s_noise`].
         s_noise: f64,
     },
+    /// [`EulerAncestral`].
+    EulerAncestral(EulerAncestral),
+    /// [`Dpm2Ancestral`].
+    #[serde(rename = "dpm-2-ancestral")]
+    Dpm2Ancestral(Dpm2Ancestral),
+    /// [`DpmPp2SAncestral`].
+    #[serde(rename = "dpmpp-2s-ancestral")]
+    DpmPp2SAncestral(DpmPp2SAncestral),
+    /// [`DpmPpSde`].
+    #[serde(rename = "dpmpp-sde")]
+    DpmPpSde(DpmPpSde),
+    /// [`DpmPp2MSde`].
+    #[serde(rename = "dpmpp-2m-sde")]
+    DpmPp2MSde(DpmPp2MSde),
+    /// [`DpmPp3MSde`].
+    #[serde(rename = "dpmpp-3m-sde")]
+    DpmPp3MSde(DpmPp3MSde),
+    /// [`SaSolver`].
+    SaSolver(SaSolver),
+    /// [`PredictorCorrector`].
+    PredictorCorrector(PredictorCorrector),
+    /// [`EulerMaruyama`].
+    EulerMaruyama {
+        /// Which SDE.
+        #[serde(default)]
+        sde: Sde,
+    },
+}
+
+/// The SDEs of [`EulerMaruyama`] that have a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sde {
+    /// Variance preserving.
+    #[default]
+    Vp,
+    /// Variance exploding.
+    Ve,
+    /// Sub-variance-preserving.
+    SubVp,
 }
 
 /// What a list of samplers says of one.
@@ -67,13 +110,22 @@ const fn info(
     Info { name, order, evaluations, stochastic, source }
 }
 
-const ALL: [Info; 6] = [
+const ALL: [Info; 15] = [
     info("ddpm", 1, 1, true, "Ho et al. 2020, arXiv:2006.11239"),
     info("ddim", 1, 1, false, "Song et al. 2020, arXiv:2010.02502"),
     info("accelerated", 1, 1, false, "Permenter & Yuan 2023, arXiv:2306.04848"),
     info("euler", 1, 1, false, "Karras et al. 2022, arXiv:2206.00364"),
     info("heun", 2, 2, false, "Karras et al. 2022, arXiv:2206.00364, Alg. 1"),
     info("edm-stochastic", 2, 2, true, "Karras et al. 2022, arXiv:2206.00364, Alg. 2"),
+    info("euler-ancestral", 1, 1, true, "k-diffusion; Ho et al. 2020, arXiv:2006.11239"),
+    info("dpm-2-ancestral", 2, 2, true, "k-diffusion"),
+    info("dpmpp-2s-ancestral", 2, 2, true, "Lu et al. 2022, arXiv:2211.01095; k-diffusion"),
+    info("dpmpp-sde", 2, 2, true, "Lu et al. 2022, arXiv:2211.01095; k-diffusion"),
+    info("dpmpp-2m-sde", 2, 1, true, "Lu et al. 2022, arXiv:2211.01095; k-diffusion"),
+    info("dpmpp-3m-sde", 3, 1, true, "k-diffusion"),
+    info("sa-solver", 2, 1, true, "Xue et al. 2023, arXiv:2309.05019"),
+    info("predictor-corrector", 1, 2, true, "Song et al. 2020, arXiv:2011.13456"),
+    info("euler-maruyama", 1, 1, true, "Song et al. 2020, arXiv:2011.13456"),
 ];
 
 fn default_gam() -> f64 {
@@ -101,6 +153,15 @@ impl SamplerSpec {
                 s_tmax: edm.s_tmax,
                 s_noise: edm.s_noise,
             },
+            "euler-ancestral" => SamplerSpec::EulerAncestral(Default::default()),
+            "dpm-2-ancestral" => SamplerSpec::Dpm2Ancestral(Default::default()),
+            "dpmpp-2s-ancestral" => SamplerSpec::DpmPp2SAncestral(Default::default()),
+            "dpmpp-sde" => SamplerSpec::DpmPpSde(Default::default()),
+            "dpmpp-2m-sde" => SamplerSpec::DpmPp2MSde(Default::default()),
+            "dpmpp-3m-sde" => SamplerSpec::DpmPp3MSde(Default::default()),
+            "sa-solver" => SamplerSpec::SaSolver(Default::default()),
+            "predictor-corrector" => SamplerSpec::PredictorCorrector(Default::default()),
+            "euler-maruyama" => SamplerSpec::EulerMaruyama { sde: Sde::default() },
             _ => return None,
         })
     }
@@ -116,6 +177,17 @@ impl SamplerSpec {
             SamplerSpec::EdmStochastic { s_churn, s_tmin, s_tmax, s_noise } => {
                 Box::new(EdmStochastic { s_churn, s_tmin, s_tmax, s_noise })
             }
+            SamplerSpec::EulerAncestral(sampler) => Box::new(sampler),
+            SamplerSpec::Dpm2Ancestral(sampler) => Box::new(sampler),
+            SamplerSpec::DpmPp2SAncestral(sampler) => Box::new(sampler),
+            SamplerSpec::DpmPpSde(sampler) => Box::new(sampler),
+            SamplerSpec::DpmPp2MSde(sampler) => Box::new(sampler),
+            SamplerSpec::DpmPp3MSde(sampler) => Box::new(sampler),
+            SamplerSpec::SaSolver(sampler) => Box::new(sampler),
+            SamplerSpec::PredictorCorrector(sampler) => Box::new(sampler),
+            SamplerSpec::EulerMaruyama { sde: Sde::Vp } => Box::new(EulerMaruyama::vp()),
+            SamplerSpec::EulerMaruyama { sde: Sde::Ve } => Box::new(EulerMaruyama::ve()),
+            SamplerSpec::EulerMaruyama { sde: Sde::SubVp } => Box::new(EulerMaruyama::sub_vp()),
         }
     }
 }

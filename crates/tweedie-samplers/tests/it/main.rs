@@ -4,6 +4,7 @@
 mod convergence;
 mod golden;
 mod promises;
+mod stochastic;
 
 use tch::{Device, Kind, Tensor};
 use tweedie_core::closed_form::GaussianMixture;

@@ -6,7 +6,7 @@
 //! 3. The solvers, a file each: [`Euler`], [`Accelerated`] (DDPM, DDIM), [`Heun`],
 //!    [`EdmStochastic`]; with fresh noise at each step [`EulerAncestral`], [`Dpm2Ancestral`],
 //!    [`DpmPp2SAncestral`], [`DpmPpSde`], [`DpmPp2MSde`], [`DpmPp3MSde`], [`SaSolver`],
-//!    [`PredictorCorrector`], [`EulerMaruyama`].
+//!    [`PredictorCorrector`], [`EulerMaruyama`], [`Restart`].
 //! 4. [`SamplerSpec`]: samplers by name.
 
 mod accelerated;
@@ -19,6 +19,7 @@ mod frame;
 mod heun;
 mod multistep_sde;
 mod predictor_corrector;
+mod restart;
 mod run;
 mod sa_solver;
 mod sampler;
@@ -35,6 +36,7 @@ pub use frame::Frame;
 pub use heun::Heun;
 pub use multistep_sde::{DpmPp2MSde, DpmPp3MSde, SolverType};
 pub use predictor_corrector::PredictorCorrector;
+pub use restart::Restart;
 pub use run::Run;
 pub use sa_solver::SaSolver;
 pub use sampler::{Sampler, Solver, Step, Steps};

@@ -30,8 +30,14 @@ pub struct SaSolver {
     pub tau: f64,
     /// The least noise ratio with noise …
     pub s_min: f64,
-    /// … and the most.
+    /// … and the most; no bound, infinity, where it is left out.
+    #[serde(skip_serializing_if = "is_infinite")]
     pub s_max: f64,
+}
+
+/// JSON has no infinity, so the default is left out.
+fn is_infinite(value: &f64) -> bool {
+    value.is_infinite()
 }
 
 impl Default for SaSolver {

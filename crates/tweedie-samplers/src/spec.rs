@@ -2,7 +2,8 @@
 
 use crate::{
     Accelerated, Dpm2Ancestral, DpmPp2MSde, DpmPp2SAncestral, DpmPp3MSde, DpmPpSde, EdmStochastic,
-    Euler, EulerAncestral, EulerMaruyama, Frame, Heun, PredictorCorrector, SaSolver, Sampler,
+    Euler, EulerAncestral, EulerMaruyama, Frame, Heun, PredictorCorrector, Restart, SaSolver,
+    Sampler,
 };
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,8 @@ pub enum SamplerSpec {
     SaSolver(SaSolver),
     /// [`PredictorCorrector`].
     PredictorCorrector(PredictorCorrector),
+    /// [`Restart`].
+    Restart(Restart),
     /// [`EulerMaruyama`].
     EulerMaruyama {
         /// Which SDE.
@@ -110,7 +113,7 @@ const fn info(
     Info { name, order, evaluations, stochastic, source }
 }
 
-const ALL: [Info; 15] = [
+const ALL: [Info; 16] = [
     info("ddpm", 1, 1, true, "Ho et al. 2020, arXiv:2006.11239"),
     info("ddim", 1, 1, false, "Song et al. 2020, arXiv:2010.02502"),
     info("accelerated", 1, 1, false, "Permenter & Yuan 2023, arXiv:2306.04848"),
@@ -125,6 +128,7 @@ const ALL: [Info; 15] = [
     info("dpmpp-3m-sde", 3, 1, true, "k-diffusion"),
     info("sa-solver", 2, 1, true, "Xue et al. 2023, arXiv:2309.05019"),
     info("predictor-corrector", 1, 2, true, "Song et al. 2020, arXiv:2011.13456"),
+    info("restart", 2, 2, true, "Xu et al. 2023, arXiv:2306.14878, Alg. 1"),
     info("euler-maruyama", 1, 1, true, "Song et al. 2020, arXiv:2011.13456"),
 ];
 
@@ -161,6 +165,7 @@ impl SamplerSpec {
             "dpmpp-3m-sde" => SamplerSpec::DpmPp3MSde(Default::default()),
             "sa-solver" => SamplerSpec::SaSolver(Default::default()),
             "predictor-corrector" => SamplerSpec::PredictorCorrector(Default::default()),
+            "restart" => SamplerSpec::Restart(Default::default()),
             "euler-maruyama" => SamplerSpec::EulerMaruyama { sde: Sde::default() },
             _ => return None,
         })
@@ -185,6 +190,7 @@ impl SamplerSpec {
             SamplerSpec::DpmPp3MSde(sampler) => Box::new(sampler),
             SamplerSpec::SaSolver(sampler) => Box::new(sampler),
             SamplerSpec::PredictorCorrector(sampler) => Box::new(sampler),
+            SamplerSpec::Restart(sampler) => Box::new(sampler),
             SamplerSpec::EulerMaruyama { sde: Sde::Vp } => Box::new(EulerMaruyama::vp()),
             SamplerSpec::EulerMaruyama { sde: Sde::Ve } => Box::new(EulerMaruyama::ve()),
             SamplerSpec::EulerMaruyama { sde: Sde::SubVp } => Box::new(EulerMaruyama::sub_vp()),

@@ -15,6 +15,10 @@ fn grid(steps: usize, clean: bool) -> Grid {
     Grid::from_sigmas(&sigmas).unwrap()
 }
 
+fn second_order_ends_short(name: &str, evaluations: u32) -> bool {
+    evaluations == 2 && name != "predictor-corrector"
+}
+
 #[test]
 fn calls_are_as_documented_for_1_to_50_steps() {
     let counted = mixture().counted();
@@ -27,10 +31,13 @@ fn calls_are_as_documented_for_1_to_50_steps() {
                 let taken = sampler.steps(&counted, x, &grid, Noise::seeded(0)).unwrap().count();
                 assert_eq!(taken, steps);
                 assert_eq!(counted.calls(), sampler.evaluations(&grid), "{} {steps}", info.name);
-                let second_order = info.evaluations == 2 && !clean;
-                let expected =
-                    steps * info.evaluations as usize - usize::from(info.evaluations == 2 && clean);
-                assert_eq!(counted.calls(), expected, "{} {steps} {second_order}", info.name);
+                if info.name == "restart" {
+                    continue; // repeats at one level: counted in its own test
+                }
+                // Only the predictor–corrector asks twice before the step to no noise too.
+                let short = second_order_ends_short(info.name, info.evaluations) && clean;
+                let expected = steps * info.evaluations as usize - usize::from(short);
+                assert_eq!(counted.calls(), expected, "{} {steps}", info.name);
             }
         }
     }

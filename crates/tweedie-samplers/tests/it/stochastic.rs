@@ -6,8 +6,8 @@ use serde_json::Value;
 use tch::{Kind, Tensor};
 use tweedie_core::{DenoiserExt, Grid, Noise, NoiseLevel, Result, closed_form::Gaussian};
 use tweedie_samplers::{
-    DpmPp2MSde, DpmPp3MSde, DpmPpSde, EulerAncestral, EulerMaruyama, PredictorCorrector, SaSolver,
-    Sampler, SamplerSpec,
+    DpmPp2MSde, DpmPp3MSde, DpmPpSde, EulerAncestral, EulerMaruyama, PredictorCorrector, Restart,
+    SaSolver, Sampler, SamplerSpec,
 };
 
 fn tensors(value: &Value) -> Vec<Vec<Vec<f64>>> {
@@ -228,6 +228,28 @@ fn the_corrector_mends_the_distribution() {
     assert!(spread(0) < 0.1 && (spread(60) / right - 1.0).abs() < 0.08, "{}", spread(60));
 }
 
+/// Heun's method between the restarts, so the variance of normal data comes out at order 2, with as
+/// many steps within; the calls are those that are said.
+#[test]
+fn restarts_keep_the_distribution_at_order_2() {
+    let error = |steps: usize| {
+        let grid = geometric(steps, NoiseLevel::vp);
+        let sampler = Restart { s_min: 0.3, s_max: 2.0, steps, repeats: 3, s_noise: 1.0 };
+        let counted = normal_data().counted();
+        let zeros = Noise::replay((0..3).map(|_| Tensor::zeros([1, 1], tch::kind::DOUBLE_CPU)));
+        let x = Tensor::zeros([1, 1], tch::kind::DOUBLE_CPU);
+        sampler.sample(&counted, x, &grid, zeros).unwrap();
+        assert_eq!(counted.calls(), sampler.evaluations(&grid));
+        assert_eq!(counted.calls(), 2 * steps + 3 * 2 * steps);
+        let end = grid.levels()[steps];
+        let exact = end.alpha.powi(2) * 0.49 + end.sigma.powi(2);
+        (end_variance(&sampler, &grid, 3) - exact).abs()
+    };
+    let (coarse, fine) = (error(32), error(64));
+    let order = (coarse / fine).log2();
+    assert!(order > 1.8 && fine < 2e-3, "order {order:.2} ({coarse:.2e} to {fine:.2e})");
+}
+
 /// The whole way in three pieces is the whole way: a sampler cannot know where a run began.
 #[test]
 fn brownian_noise_has_no_memory_of_the_run() {
@@ -274,6 +296,8 @@ fn settings_that_make_no_sense_are_refused() {
         refused(serde_json::json!({"name": "predictor-corrector", "snr": 1.5}))
             .contains("snr is 1.5")
     );
+    let crossed = refused(serde_json::json!({"name": "restart", "s_min": 1.0}));
+    assert!(crossed.contains("from 1 to 0.3"), "{crossed}");
     let far = Grid::from_sigmas(&[100.0, 10.0]).unwrap();
     let error = EulerMaruyama::ve().sample(&mixture(), unit_noise(1), &far, Noise::seeded(0));
     assert!(error.unwrap_err().to_string().contains("the noise ratio of a level is 100"));

@@ -17,8 +17,8 @@ use tweedie_core::{Error, Grid, NoiseLevel, Result};
 /// x'/alpha' = (s'/s)·e^(−tau²h)·x/alpha + Σ x0ᵢ·∫ κ·e^(−κμ)·ℓᵢ(μ) dμ + s'·√(1 − e^(−2tau²h))·z
 /// ```
 ///
-/// Orders are lower at the start, where fewer estimates are known, and towards the end, as in
-/// diffusers with `lower_order_final`. A step to no noise is the estimate itself.
+/// Orders are lower at the start, where fewer estimates are known. A step to no noise is the estimate
+/// itself.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SaSolver {
@@ -33,6 +33,9 @@ pub struct SaSolver {
     /// … and the most; no bound, infinity, where it is left out.
     #[serde(skip_serializing_if = "is_infinite")]
     pub s_max: f64,
+    /// Compatibility with diffusers, whose default it is: orders fall to 1 towards the last step,
+    /// wherever the grid ends.
+    pub lower_order_final: bool,
 }
 
 /// JSON has no infinity, so the default is left out.
@@ -49,6 +52,7 @@ impl Default for SaSolver {
             tau: 1.0,
             s_min: 0.0,
             s_max: f64::INFINITY,
+            lower_order_final: false,
         }
     }
 }
@@ -89,6 +93,11 @@ impl SaSolver {
         Ok(())
     }
 
+    /// The order with `left` steps to go.
+    fn at_most(&self, order: usize, left: usize) -> usize {
+        if self.lower_order_final { order.min(left) } else { order }
+    }
+
     fn kappa(&self, level: NoiseLevel) -> f64 {
         let within = self.s_min <= level.ratio() && level.ratio() <= self.s_max;
         1.0 + if within { self.tau.powi(2) } else { 0.0 }
@@ -98,7 +107,7 @@ impl SaSolver {
         let x0 = run.denoise()?;
         let (level, left) = (run.level(), run.steps() - run.index());
         if let Some(Predicted { from, kappa }) = memory.predicted.take() {
-            let order = self.corrector_order.min(left + 2).min(memory.known.len() + 1);
+            let order = self.at_most(self.corrector_order, left + 2).min(memory.known.len() + 1);
             let mut known = vec![(&x0, level.lambda())];
             known.extend(memory.known.iter().map(|(t, l)| (t, *l)));
             let terms = step_terms(from, level, kappa, &known[..order]);
@@ -136,7 +145,7 @@ impl SaSolver {
         }
         let order = match to.is_clean() || from.alpha == 0.0 {
             true => 1,
-            false => self.predictor_order.min(left).min(memory.known.len()),
+            false => self.at_most(self.predictor_order, left).min(memory.known.len()),
         };
         let known: Vec<_> = match order {
             1 => vec![(x0, from.lambda())],

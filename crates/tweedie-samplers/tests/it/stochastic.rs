@@ -24,6 +24,9 @@ fn cases() -> Vec<(Box<dyn Sampler>, Value)> {
         if case["name"] == "dpmpp-3m-sde" {
             settings["half_difference"] = true.into();
         }
+        if case["name"] == "sa-solver" {
+            settings["lower_order_final"] = true.into();
+        }
         let spec: SamplerSpec = serde_json::from_value(settings).unwrap();
         (spec.build(), case)
     };
@@ -120,13 +123,20 @@ fn sde_samplers_converge_along_their_path() {
     assert!(mean(&other, &fine) > 0.1, "independent noise ends elsewhere");
 }
 
-/// Without noise they are solvers of the ODE, of their stated order.
+/// Without noise they are solvers of the ODE, of their stated order. From sigma 80, where the
+/// estimate hardly moves: the multistep ones begin with a step of order 1.
 #[test]
 fn without_noise_they_have_the_order_of_the_ode_solver() {
+    let end = |sampler: &dyn Sampler, steps: usize| {
+        let at = |i: usize| 80.0 * (0.1f64 / 80.0).powf(i as f64 / steps as f64);
+        let grid = Grid::from_levels((0..=steps).map(|i| NoiseLevel::vp(at(i))).collect()).unwrap();
+        let x = unit_noise(100) * grid.levels()[0].sigma;
+        sampler.sample(&mixture(), x, &grid, Noise::replay([])).unwrap()
+    };
     let quiet = |json: Value| serde_json::from_value::<SamplerSpec>(json).unwrap().build();
     // The error of 2,048 steps at order 3 is a five-hundredth of that of 256.
     let best = quiet(serde_json::json!({"name": "dpmpp-3m-sde", "eta": 0.0}));
-    let exact = along_one_path(best.as_ref(), 2048, NoiseLevel::ve);
+    let exact = end(best.as_ref(), 2048);
     let cases = [
         (1.0, serde_json::json!({"name": "euler-ancestral", "eta": 0.0})),
         (2.0, serde_json::json!({"name": "dpm-2-ancestral", "eta": 0.0})),
@@ -151,8 +161,7 @@ fn without_noise_they_have_the_order_of_the_ode_solver() {
     ];
     for (order, json) in cases {
         let sampler = quiet(json.clone());
-        let error =
-            |n| max_difference(&along_one_path(sampler.as_ref(), n, NoiseLevel::ve), &exact);
+        let error = |n| max_difference(&end(sampler.as_ref(), n), &exact);
         let measured = (error(128) / error(256)).log2();
         println!("{json}: order {measured:.2}");
         assert!((measured - order).abs() < 0.35, "{json}: order {measured:.2}, not {order}");

@@ -1,6 +1,7 @@
 //! Euler–Maruyama on the reverse SDE of a path.
 
 use crate::{Run, Sampler, Solver};
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tweedie_core::{Error, Grid, NoiseLevel, Result};
 use tweedie_schedules::path::{Path, SubVp, Ve, VpLinear};
@@ -89,6 +90,41 @@ impl<P: Path + Clone + Send + 'static> Sampler for EulerMaruyama<P> {
             this.step(run, &x0)?;
             Ok(x0)
         }))
+    }
+
+    fn evaluations(&self, grid: &Grid) -> usize {
+        grid.steps()
+    }
+}
+
+/// The SDEs of [`EulerMaruyama`] that have a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sde {
+    /// Variance preserving.
+    #[default]
+    Vp,
+    /// Variance exploding.
+    Ve,
+    /// Sub-variance-preserving.
+    SubVp,
+}
+
+/// [`EulerMaruyama`] on an SDE that has a name, as a configuration file says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NamedSde {
+    /// Which SDE.
+    pub sde: Sde,
+}
+
+impl Sampler for NamedSde {
+    fn solver(&self) -> Result<Solver> {
+        match self.sde {
+            Sde::Vp => EulerMaruyama::vp().solver(),
+            Sde::Ve => EulerMaruyama::ve().solver(),
+            Sde::SubVp => EulerMaruyama::sub_vp().solver(),
+        }
     }
 
     fn evaluations(&self, grid: &Grid) -> usize {

@@ -2,8 +2,7 @@
 
 use crate::{
     Accelerated, Dpm2Ancestral, DpmPp2MSde, DpmPp2SAncestral, DpmPp3MSde, DpmPpSde, EdmStochastic,
-    Euler, EulerAncestral, EulerMaruyama, Frame, Heun, PredictorCorrector, Restart, SaSolver,
-    Sampler,
+    Euler, EulerAncestral, Frame, Heun, NamedSde, PredictorCorrector, Restart, SaSolver, Sampler,
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,25 +66,8 @@ pub enum SamplerSpec {
     PredictorCorrector(PredictorCorrector),
     /// [`Restart`].
     Restart(Restart),
-    /// [`EulerMaruyama`].
-    EulerMaruyama {
-        /// Which SDE.
-        #[serde(default)]
-        sde: Sde,
-    },
-}
-
-/// The SDEs of [`EulerMaruyama`] that have a name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Sde {
-    /// Variance preserving.
-    #[default]
-    Vp,
-    /// Variance exploding.
-    Ve,
-    /// Sub-variance-preserving.
-    SubVp,
+    /// [`EulerMaruyama`](crate::EulerMaruyama).
+    EulerMaruyama(NamedSde),
 }
 
 /// What a list of samplers says of one.
@@ -166,7 +148,7 @@ impl SamplerSpec {
             "sa-solver" => SamplerSpec::SaSolver(Default::default()),
             "predictor-corrector" => SamplerSpec::PredictorCorrector(Default::default()),
             "restart" => SamplerSpec::Restart(Default::default()),
-            "euler-maruyama" => SamplerSpec::EulerMaruyama { sde: Sde::default() },
+            "euler-maruyama" => SamplerSpec::EulerMaruyama(Default::default()),
             _ => return None,
         })
     }
@@ -191,9 +173,7 @@ impl SamplerSpec {
             SamplerSpec::SaSolver(sampler) => Box::new(sampler),
             SamplerSpec::PredictorCorrector(sampler) => Box::new(sampler),
             SamplerSpec::Restart(sampler) => Box::new(sampler),
-            SamplerSpec::EulerMaruyama { sde: Sde::Vp } => Box::new(EulerMaruyama::vp()),
-            SamplerSpec::EulerMaruyama { sde: Sde::Ve } => Box::new(EulerMaruyama::ve()),
-            SamplerSpec::EulerMaruyama { sde: Sde::SubVp } => Box::new(EulerMaruyama::sub_vp()),
+            SamplerSpec::EulerMaruyama(sampler) => Box::new(sampler),
         }
     }
 }

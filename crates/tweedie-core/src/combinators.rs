@@ -1,6 +1,6 @@
 //! Denoisers around denoisers.
 
-use crate::{Denoiser, Result};
+use crate::{Denoiser, Result, guidance::DynamicThreshold};
 use std::cell::Cell;
 use tch::Tensor;
 use tweedie_schedules::NoiseLevel;
@@ -13,6 +13,18 @@ pub trait DenoiserExt: Denoiser {
         Self: Sized,
     {
         Clipped { inner: self, low, high }
+    }
+
+    /// Keeps the estimate in range by a quantile of its own, as Imagen does: see
+    /// [`DynamicThreshold`].
+    ///
+    /// # Errors
+    /// For a quantile outside (0, 1], or a maximum below 1.
+    fn dynamic_threshold(self, quantile: f64, max: f64) -> Result<DynamicThreshold<Self>>
+    where
+        Self: Sized,
+    {
+        DynamicThreshold::new(self, quantile, max)
     }
 
     /// Counts the calls.

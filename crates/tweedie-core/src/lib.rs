@@ -6,15 +6,18 @@
 //! 3. [`Parametrization`]: where the network lives, how its input is scaled, what it is told.
 //! 4. [`Network`], [`Cond`] and [`Model`]: a trained network becomes a denoiser.
 //! 5. [`guidance`] and [`combinators`]: denoisers made of denoisers.
-//! 6. [`noise`]: where random numbers come from, and why a sample does not change with its batch.
-//! 7. [`closed_form`]: denoisers that are known exactly.
+//! 6. [`inverse`]: what was measured of the data, brought into the estimate.
+//! 7. [`noise`]: where random numbers come from, and why a sample does not change with its batch.
+//! 8. [`closed_form`]: denoisers that are known exactly.
 
+mod blend;
 pub mod closed_form;
 pub mod combinators;
 mod cond;
 mod denoiser;
 mod error;
 pub mod guidance;
+pub mod inverse;
 mod model;
 pub mod noise;
 mod parametrization;

@@ -1,9 +1,12 @@
 //! A network and its parametrisation: a denoiser.
 
-use crate::{Cond, Denoiser, Error, NoiseInput, Parametrization, Result, guidance};
+use crate::{
+    Cond, Denoiser, Error, NoiseInput, Parametrization, Result,
+    blend::blend,
+    guidance::{Guided, InOneBatch},
+};
 use tch::{Kind, Tensor};
 use tweedie_schedules::NoiseLevel;
-use tweedie_torch::fused;
 
 /// A bare network: a noisy batch, what it is told of the level, and a condition, to a prediction.
 pub trait Network {
@@ -82,7 +85,13 @@ impl<N: Network> Model<N> {
     /// Classifier-free guidance (arXiv:2207.12598): `uncond + scale·(cond − uncond)`, so scale 1
     /// is no guidance. Both branches run in one batch, and only the one that counts where one does.
     pub fn guided<'a>(&'a self, cond: &'a Cond, null: &'a Cond, scale: f64) -> impl Denoiser + 'a {
-        guidance::InOneBatch { model: self, cond, null, scale }
+        Guided { branches: self.branches(cond, null), scale }
+    }
+
+    /// Both branches of a guidance, asked in one batch: what the rules of
+    /// [`guidance`](crate::guidance) are made of. `null` is no condition, or a negative one.
+    pub fn branches<'a>(&'a self, cond: &'a Cond, null: &'a Cond) -> InOneBatch<'a, N> {
+        InOneBatch { model: self, cond, null }
     }
 
     /// The estimate under `cond`, if there is one.
@@ -111,9 +120,8 @@ impl<N: Network> Model<N> {
         if output.size() != size {
             return Err(Error::shape("the network's output", format!("{size:?}"), &output.size()));
         }
-        let mut x0 = if output.kind() == x.kind() { output } else { output.to_kind(x.kind()) };
-        fused::combine(&mut x0, c.c_out, &[(c.c_skip, x)])?;
-        Ok(x0)
+        let output = if output.kind() == x.kind() { output } else { output.to_kind(x.kind()) };
+        blend(output, c.c_out, &[(c.c_skip, x)])
     }
 }
 

@@ -67,7 +67,7 @@ impl Sampler for EdmStochastic {
                 run.advance(1.0, &[], this.s_noise * added)?;
             }
             let x0 = run.denoise_at(run.x(), raised)?;
-            heun_step(run, Frame::Ve, raised, &x0, &mut scratch)?;
+            heun_step(run, Frame::Ve, [raised, run.next_level()], &x0, &mut scratch)?;
             Ok(x0)
         }))
     }

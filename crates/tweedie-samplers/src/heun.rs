@@ -22,7 +22,7 @@ impl Sampler for Heun {
         Ok(Box::new(move |run| {
             let x0 = run.denoise()?;
             let from = run.level();
-            heun_step(run, frame, from, &x0, &mut scratch)?;
+            heun_step(run, frame, [from, run.next_level()], &x0, &mut scratch)?;
             Ok(x0)
         }))
     }
@@ -32,15 +32,14 @@ impl Sampler for Heun {
     }
 }
 
-/// A step from `from`, the level that the state is at and has the estimate `x0` for.
+/// A step from `from`, the level that the state is at and has the estimate `x0` for, to `to`.
 pub(crate) fn heun_step(
     run: &mut Run<'_>,
     frame: Frame,
-    from: NoiseLevel,
+    [from, to]: [NoiseLevel; 2],
     x0: &Tensor,
     scratch: &mut Option<Tensor>,
 ) -> Result<()> {
-    let to = run.next_level();
     if !frame.has_slopes(from, to) {
         return euler_step(run, x0);
     }

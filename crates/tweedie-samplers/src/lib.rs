@@ -9,17 +9,23 @@
 //!    Single-step in lambda: [`DpmSolver`], [`DpmPp2S`].
 //!    Multistep, on `history`, `integrals` and `multistep`: [`DpmPp2M`], [`DpmPp3M`],
 //!    [`ExponentialAb`], [`UniPc`], [`Deis`], [`Lms`], [`Pndm`], [`Ipndm`].
+//!    With fresh noise at each step: [`EulerAncestral`], [`Dpm2Ancestral`], [`DpmPp2SAncestral`],
+//!    [`DpmPpSde`], [`DpmPp2MSde`], [`DpmPp3MSde`], [`SaSolver`], [`PredictorCorrector`],
+//!    [`EulerMaruyama`], [`Restart`].
 //! 4. [`SamplerSpec`]: samplers by name.
 
 mod accelerated;
 mod adaptive;
+mod ancestral;
 mod deis;
 mod dpm_2;
 mod dpm_pp_2s;
 mod dpm_pp_multi;
 mod dpm_solver;
+mod dpmpp_sde;
 mod edm_stochastic;
 mod euler;
+mod euler_maruyama;
 mod exponential_ab;
 mod frame;
 mod heun;
@@ -28,31 +34,44 @@ mod integrals;
 mod lms;
 mod midpoint;
 mod multistep;
+mod multistep_sde;
 mod pndm;
+mod predictor_corrector;
+mod restart;
 mod rk4;
 mod run;
 mod runge_kutta;
+mod sa_solver;
 mod sampler;
 mod spec;
+mod two_stage_ancestral;
 mod uni_pc;
 
 pub use accelerated::Accelerated;
 pub use adaptive::{BogackiShampine, DormandPrince, Tolerance};
+pub use ancestral::EulerAncestral;
 pub use deis::{Coordinate, Deis};
 pub use dpm_2::Dpm2;
 pub use dpm_pp_2s::DpmPp2S;
 pub use dpm_pp_multi::{DpmPp2M, DpmPp3M, SecondOrder};
 pub use dpm_solver::DpmSolver;
+pub use dpmpp_sde::DpmPpSde;
 pub use edm_stochastic::EdmStochastic;
 pub use euler::Euler;
+pub use euler_maruyama::{EulerMaruyama, NamedSde, Sde};
 pub use exponential_ab::ExponentialAb;
 pub use frame::Frame;
 pub use heun::Heun;
 pub use lms::Lms;
 pub use midpoint::Midpoint;
+pub use multistep_sde::{DpmPp2MSde, DpmPp3MSde, SolverType};
 pub use pndm::{Ipndm, Pndm, Start};
+pub use predictor_corrector::PredictorCorrector;
+pub use restart::Restart;
 pub use rk4::Rk4;
 pub use run::Run;
+pub use sa_solver::SaSolver;
 pub use sampler::{Sampler, Solver, Step, Steps};
 pub use spec::{Info, SamplerSpec};
+pub use two_stage_ancestral::{Dpm2Ancestral, DpmPp2SAncestral};
 pub use uni_pc::{BFunction, UniC, UniP, UniPc};

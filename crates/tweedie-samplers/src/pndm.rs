@@ -48,7 +48,9 @@ impl Sampler for Pndm {
             past.prepare_eps(run, &x0)?;
             match start {
                 Start::RungeKutta => rk4_step(run, Frame::Ve, &x0, &mut stages)?,
-                Start::Heun => heun_step(run, Frame::Ve, level, &x0, &mut scratch)?,
+                Start::Heun => {
+                    heun_step(run, Frame::Ve, [level, run.next_level()], &x0, &mut scratch)?
+                }
             }
             past.push_prepared(level);
             Ok(x0)

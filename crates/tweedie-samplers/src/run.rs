@@ -1,7 +1,7 @@
 //! What a solver sees of the sampling run that it is part of.
 
 use tch::{Kind, Tensor};
-use tweedie_core::{Denoiser, Error, Grid, Noise, NoiseLevel, Result};
+use tweedie_core::{Denoiser, Error, Grid, Noise, NoiseLevel, Result, noise::Draw};
 use tweedie_torch::{fused, tensor};
 
 /// The state of a run: the tensor on its way, where it is, and what may be asked.
@@ -18,6 +18,7 @@ pub struct Run<'a> {
     known: Option<Tensor>,
     noise: Noise,
     fresh: Option<Tensor>,
+    drawn: usize,
 }
 
 impl<'a> Run<'a> {
@@ -38,7 +39,8 @@ impl<'a> Run<'a> {
             return Err(Error::shape("x", "[batch, …]", &x.size()));
         }
         let x = x.detach();
-        Ok(Run { denoiser, grid: grid.levels(), index: 0, x, known: None, noise, fresh: None })
+        let grid = grid.levels();
+        Ok(Run { denoiser, grid, index: 0, x, known: None, noise, fresh: None, drawn: 0 })
     }
 
     /// The number of the step, from 0.
@@ -94,16 +96,39 @@ impl<'a> Run<'a> {
     }
 
     /// `x ← a·x + Σ cᵢ·tᵢ + noise·z`, with `z` standard normal: drawn unless its factor is 0.
+    ///
+    /// The first noise of a step is that of the way from its level to the next, later ones stand for
+    /// themselves; a solver that draws for other ways says so with [`draw`](Self::draw).
     pub fn advance(&mut self, a: f64, terms: &[(f64, &Tensor)], noise: f64) -> Result<()> {
         self.known = None;
         let finite = if noise == 0.0 {
             fused::combine(&mut self.x, a, terms)?
         } else {
-            let z = self.noise.step(self.index, &self.x, &mut self.fresh)?;
+            let way = (self.drawn == 0).then(|| (self.level(), self.next_level()));
+            let draw = self.next_draw(way);
+            let z = self.noise.at(draw, &self.x, &mut self.fresh)?;
             let terms: Vec<_> = terms.iter().copied().chain([(noise, z)]).collect();
             fused::combine(&mut self.x, a, &terms)?
         };
         if finite { Ok(()) } else { Err(self.not_finite()) }
+    }
+
+    /// Standard normal noise in the state's shape, in `out`'s own memory where it may be used.
+    ///
+    /// `between` is the way that it is for, from one level to another (see [`Noise::brownian`]);
+    /// `None` for noise that has no place on the way, as in Langevin steps.
+    pub fn draw<'o>(
+        &mut self,
+        out: &'o mut Option<Tensor>,
+        between: Option<(NoiseLevel, NoiseLevel)>,
+    ) -> Result<&'o Tensor> {
+        let draw = self.next_draw(between);
+        self.noise.at(draw, &self.x, out)
+    }
+
+    fn next_draw(&mut self, between: Option<(NoiseLevel, NoiseLevel)>) -> Draw {
+        self.drawn += 1;
+        Draw { step: self.index, nth: self.drawn - 1, between }
     }
 
     /// `out ← Σ cᵢ·tᵢ`, in `out`'s own memory where it may be used: a solver's scratch or history.
@@ -138,6 +163,7 @@ impl<'a> Run<'a> {
             return Err(self.not_finite());
         }
         self.index += 1;
+        self.drawn = 0;
         Ok(())
     }
 

@@ -1,9 +1,10 @@
 //! Samplers by name, for programs and configuration files.
 
 use crate::{
-    Accelerated, BogackiShampine, Deis, DormandPrince, Dpm2, DpmPp2M, DpmPp2S, DpmPp3M, DpmSolver,
-    EdmStochastic, Euler, ExponentialAb, Frame, Heun, Ipndm, Lms, Midpoint, Pndm, Rk4, Sampler,
-    Start, UniPc,
+    Accelerated, BogackiShampine, Deis, DormandPrince, Dpm2, Dpm2Ancestral, DpmPp2M, DpmPp2MSde,
+    DpmPp2S, DpmPp2SAncestral, DpmPp3M, DpmPp3MSde, DpmPpSde, DpmSolver, EdmStochastic, Euler,
+    EulerAncestral, ExponentialAb, Frame, Heun, Ipndm, Lms, Midpoint, NamedSde, Pndm,
+    PredictorCorrector, Restart, Rk4, SaSolver, Sampler, Start, UniPc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ macro_rules! samplers {
             pub fn build(self) -> Box<dyn Sampler> {
                 match self {
                     $(
-                        Self::$variant $((set @ $settings { .. }))? =>
+                        Self::$variant $((bound!(set, $settings)))? =>
                             Box::new(chosen!($value $(, set of $settings)?)),
                     )*
                 }
@@ -81,6 +82,12 @@ macro_rules! samplers {
 macro_rules! default {
     ($settings:ident, $value:expr) => {
         $value
+    };
+}
+
+macro_rules! bound {
+    ($set:ident, $settings:ident) => {
+        $set
     };
 }
 
@@ -132,6 +139,26 @@ samplers! {
         "plms", 2, 1, false, "Rombach et al. 2021, arXiv:2112.10752";
     Ipndm(Ipndm) = Ipndm::default(),
         "ipndm", 2, 1, false, "Zhang & Chen 2022, arXiv:2204.13902, H.2";
+    EulerAncestral(EulerAncestral) = EulerAncestral::default(),
+        "euler-ancestral", 1, 1, true, "k-diffusion; Ho et al. 2020, arXiv:2006.11239";
+    Dpm2Ancestral(Dpm2Ancestral) = Dpm2Ancestral::default(),
+        "dpm-2-ancestral", 2, 2, true, "k-diffusion, sample_dpm_2_ancestral";
+    DpmPp2SAncestral(DpmPp2SAncestral) = DpmPp2SAncestral::default(),
+        "dpmpp-2s-ancestral", 2, 2, true, "Lu et al. 2022, arXiv:2211.01095; k-diffusion";
+    DpmPpSde(DpmPpSde) = DpmPpSde::default(),
+        "dpmpp-sde", 2, 2, true, "Lu et al. 2022, arXiv:2211.01095; k-diffusion";
+    DpmPp2MSde(DpmPp2MSde) = DpmPp2MSde::default(),
+        "dpmpp-2m-sde", 2, 1, true, "Lu et al. 2022, arXiv:2211.01095; k-diffusion";
+    DpmPp3MSde(DpmPp3MSde) = DpmPp3MSde::default(),
+        "dpmpp-3m-sde", 3, 1, true, "k-diffusion, sample_dpmpp_3m_sde";
+    SaSolver(SaSolver) = SaSolver::default(),
+        "sa-solver", 2, 1, true, "Xue et al. 2023, arXiv:2309.05019";
+    PredictorCorrector(PredictorCorrector) = PredictorCorrector::default(),
+        "predictor-corrector", 1, 2, true, "Song et al. 2020, arXiv:2011.13456";
+    Restart(Restart) = Restart::default(),
+        "restart", 2, 2, true, "Xu et al. 2023, arXiv:2306.14878, Alg. 1";
+    EulerMaruyama(NamedSde) = NamedSde::default(),
+        "euler-maruyama", 1, 1, true, "Song et al. 2020, arXiv:2011.13456";
 }
 
 impl SamplerSpec {

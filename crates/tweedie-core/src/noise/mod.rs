@@ -3,23 +3,27 @@
 //! - [`Noise::seeded`]: a number is a function of seed, sample and step. Sample 17 is the same
 //!   alone, in a batch of 64, or on rank 3 of 8, on every device and with any number of threads.
 //! - [`Noise::per_sample`]: the same with a seed for each sample.
+//! - [`Noise::brownian`]: increments of a path that is the same at every step size, for SDEs.
 //! - [`Noise::torch`]: the stream of PyTorch's CPU generator, for whoever wants *their* picture.
 //! - [`Noise::replay`]: given tensors, for tests.
 
+mod brownian;
 mod normal;
 pub mod philox;
 
+pub use brownian::clock;
 pub use normal::normals;
 
 use crate::{Error, Result};
 use philox::Key;
 use std::collections::VecDeque;
 use tch::{Device, Kind, Tensor};
+use tweedie_schedules::NoiseLevel;
 use tweedie_torch::{rng::Generator, tensor};
 
-/// The streams of the library's own uses of [`philox`].
+/// The streams of the library's own uses of [`philox`]: a number of 8 bits.
 pub mod stream {
-    /// Noise of samplers.
+    /// Noise of samplers. Above the 8 bits stands which of a step's draws it is.
     pub const SAMPLING: u32 = 0;
     /// Noise added to data in training.
     pub const TRAINING: u32 = 1;
@@ -27,6 +31,8 @@ pub mod stream {
     pub const LEVELS: u32 = 2;
     /// Dropped labels.
     pub const LABELS: u32 = 3;
+    /// Nodes of the Brownian tree.
+    pub const BROWNIAN: u32 = 4;
 }
 
 /// A source of standard normal tensors.
@@ -38,10 +44,47 @@ pub struct Noise {
 
 #[derive(Debug)]
 enum Source {
-    Seeded(u64),
-    PerSample(Vec<u64>),
+    Keyed { seeds: Seeds, brownian: bool },
     Torch(Generator),
     Replay { tensors: VecDeque<Tensor>, drawn: usize },
+}
+
+#[derive(Debug)]
+enum Seeds {
+    One(u64),
+    Each(Vec<u64>),
+}
+
+impl Seeds {
+    /// The seed and the sample number of sample `i`.
+    fn of(&self, i: usize, first: u32) -> (u64, u32) {
+        match self {
+            Seeds::One(seed) => (*seed, first.wrapping_add(i as u32)),
+            Seeds::Each(seeds) => (seeds[first as usize + i], 0),
+        }
+    }
+
+    fn check(&self, batch: usize, first: u32) -> Result<()> {
+        let Seeds::Each(seeds) = self else { return Ok(()) };
+        let there = seeds.len().saturating_sub(first as usize);
+        if there >= batch {
+            return Ok(());
+        }
+        Err(Error::invalid("the number of seeds", there, format!("at least {batch}, one a sample")))
+    }
+}
+
+/// Which noise of a run is wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Draw {
+    /// The step, counted from 0.
+    pub step: usize,
+    /// Which draw of that step, counted from 0.
+    pub nth: usize,
+    /// The way that the noise is for, from one level to another: a Brownian source gives the
+    /// increment of its path. `None` where the noise has no place on that way; then it gives numbers
+    /// of their own, as the other sources always do.
+    pub between: Option<(NoiseLevel, NoiseLevel)>,
 }
 
 /// The starting tensor's draw; that of step i is i + 1.
@@ -50,13 +93,34 @@ const INITIAL: u32 = 0;
 impl Noise {
     /// Noise keyed by seed, sample and step.
     pub fn seeded(seed: u64) -> Self {
-        Noise { source: Source::Seeded(seed), first: 0 }
+        Self::keyed(Seeds::One(seed), false)
     }
 
     /// Noise keyed by a seed for each sample and the step: sample i of the batch is what
     /// [`seeded`](Self::seeded) with `seeds[i]` gives first.
     pub fn per_sample(seeds: impl Into<Vec<u64>>) -> Self {
-        Noise { source: Source::PerSample(seeds.into()), first: 0 }
+        Self::keyed(Seeds::Each(seeds.into()), false)
+    }
+
+    /// The increments of a Brownian path over the noise levels, divided by their standard deviation.
+    ///
+    /// The path belongs to the seed and the sample and does not know the steps: the same seed
+    /// with 20 and with 200 steps follows one path, so that a sampler of an SDE converges to *its*
+    /// solution, and increments over neighbouring intervals sum to the one over both. The starting
+    /// tensor, and noise that has no place on the way ([`Draw::between`]), is that of
+    /// [`seeded`](Self::seeded). Steps should be longer than 1/8192 of the [`clock`]; between
+    /// closer levels increments still have unit variance but are not independent.
+    pub fn brownian(seed: u64) -> Self {
+        Self::keyed(Seeds::One(seed), true)
+    }
+
+    /// [`brownian`](Self::brownian) with a seed for each sample.
+    pub fn brownian_per_sample(seeds: impl Into<Vec<u64>>) -> Self {
+        Self::keyed(Seeds::Each(seeds.into()), true)
+    }
+
+    fn keyed(seeds: Seeds, brownian: bool) -> Self {
+        Noise { source: Source::Keyed { seeds, brownian }, first: 0 }
     }
 
     /// The numbers that `torch.randn(…, generator=torch.Generator().manual_seed(seed))` gives,
@@ -80,14 +144,24 @@ impl Noise {
     pub fn initial(&mut self, shape: &[i64], kind: Kind, device: Device) -> Result<Tensor> {
         check(shape, kind)?;
         let mut out = Tensor::empty(shape, (kind, device));
-        self.draw(INITIAL, &mut out)?;
+        self.draw(INITIAL, stream::SAMPLING, None, &mut out)?;
         Ok(out)
     }
 
-    /// The noise of a step in the shape of `like`, written into `buffer` where that is free.
+    /// The first noise of a step in the shape of `like`, written into `buffer` where that is free.
     pub fn step<'b>(
         &mut self,
         step: usize,
+        like: &Tensor,
+        buffer: &'b mut Option<Tensor>,
+    ) -> Result<&'b Tensor> {
+        self.at(Draw { step, nth: 0, between: None }, like, buffer)
+    }
+
+    /// The noise of a draw in the shape of `like`, written into `buffer` where that is free.
+    pub fn at<'b>(
+        &mut self,
+        at: Draw,
         like: &Tensor,
         buffer: &'b mut Option<Tensor>,
     ) -> Result<&'b Tensor> {
@@ -100,29 +174,32 @@ impl Noise {
                 Tensor::empty(like.size(), (like.kind(), like.device()))
             }
         };
-        self.draw(step as u32 + 1, &mut out)?;
+        let stream = stream::SAMPLING | (at.nth as u32) << 8;
+        self.draw(at.step as u32 + 1, stream, at.between, &mut out)?;
         Ok(buffer.insert(out))
     }
 
-    fn draw(&mut self, draw: u32, out: &mut Tensor) -> Result<()> {
-        let batch = out.size()[0] as usize;
+    fn draw(
+        &mut self,
+        draw: u32,
+        stream: u32,
+        between: Option<(NoiseLevel, NoiseLevel)>,
+        out: &mut Tensor,
+    ) -> Result<()> {
+        let (batch, first) = (out.size()[0] as usize, self.first);
         match &mut self.source {
-            Source::Seeded(seed) => {
-                let (seed, first) = (*seed, self.first);
-                fill(out, |i| Key {
-                    seed,
-                    stream: stream::SAMPLING,
-                    sample: first + i as u32,
-                    draw,
+            Source::Keyed { seeds, brownian } => {
+                seeds.check(batch, first)?;
+                let seeds = &*seeds;
+                let way = between.filter(|_| *brownian);
+                let nodes = way.map(|(a, b)| brownian::increment(clock(a), clock(b)));
+                fill(out, |i, sample_values| {
+                    let (seed, sample) = seeds.of(i, first);
+                    match &nodes {
+                        Some(nodes) => brownian::fill(nodes, seed, sample, sample_values),
+                        None => normals(Key { seed, stream, sample, draw }, sample_values),
+                    }
                 })
-            }
-            Source::PerSample(seeds) => {
-                let seeds = seeds.get(self.first as usize..).unwrap_or_default();
-                if seeds.len() < batch {
-                    let expected = format!("at least {batch}, one a sample");
-                    return Err(Error::invalid("the number of seeds", seeds.len(), expected));
-                }
-                fill(out, |i| Key { seed: seeds[i], stream: stream::SAMPLING, sample: 0, draw })
             }
             Source::Torch(generator) => {
                 *out = generator.normal(&out.size(), out.kind())?.to_device(out.device());
@@ -158,10 +235,10 @@ fn check(shape: &[i64], kind: Kind) -> Result<()> {
     }
 }
 
-/// Fills `[batch, …]` with the normals of `key(i)` for sample i. The numbers are those of single
-/// precision whatever the kind, so that a sample is the same picture in every kind.
-fn fill(out: &mut Tensor, key: impl Fn(usize) -> Key + Sync) -> Result<()> {
-    Ok(tensor::fill_rows_f32(out, |i, sample| normals(key(i), sample))?)
+/// Fills `[batch, …]`, a sample at a time. The numbers are those of single precision whatever the
+/// kind, so that a sample is the same picture in every kind.
+fn fill(out: &mut Tensor, f: impl Fn(usize, &mut [f32]) + Sync) -> Result<()> {
+    Ok(tensor::fill_rows_f32(out, f)?)
 }
 
 #[cfg(test)]

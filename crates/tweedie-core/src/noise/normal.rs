@@ -23,6 +23,23 @@ pub fn normals(key: Key, out: &mut [f32]) {
     }
 }
 
+/// Fills `out` with `Σ weightᵢ·zᵢ`, the numbers zᵢ being those that [`normals`] gives for a key.
+pub(super) fn mixture(terms: &[(Key, f32)], out: &mut [f32]) {
+    const GROUP: usize = 4 * LANES;
+    for (group, chunk) in out.chunks_mut(GROUP).enumerate() {
+        let mut sum = [[0.0; LANES]; 4];
+        for &(key, weight) in terms {
+            let z = box_muller(blocks(key, (group * LANES) as u32));
+            for (sum, z) in sum.iter_mut().flatten().zip(z.iter().flatten()) {
+                *sum += weight * z;
+            }
+        }
+        let mut whole = [0.0; GROUP];
+        interleave(&sum, &mut whole);
+        chunk.copy_from_slice(&whole[..chunk.len()]);
+    }
+}
+
 #[inline(always)]
 fn interleave(z: &[[f32; LANES]; 4], out: &mut [f32; 4 * LANES]) {
     for (word, lanes) in z.iter().enumerate() {

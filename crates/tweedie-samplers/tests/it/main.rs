@@ -7,6 +7,7 @@ mod golden;
 mod golden_multistep;
 mod promises;
 mod short_grids;
+mod stochastic;
 
 use tch::{Device, Kind, Tensor};
 use tweedie_core::closed_form::GaussianMixture;

@@ -19,7 +19,7 @@ fn grid(steps: usize, clean: bool) -> Grid {
 fn documented_calls(name: &str, evaluations: usize, steps: usize, clean: bool) -> usize {
     let last_is_short = usize::from(clean);
     match name {
-        "midpoint" => 2 * steps,
+        "midpoint" | "predictor-corrector" => 2 * steps,
         "plms" => steps + usize::from(steps > 1 || !clean),
         "pndm" => steps + 3 * (steps - last_is_short).min(3),
         _ => evaluations * steps - (evaluations - 1) * last_is_short,
@@ -43,6 +43,9 @@ fn calls_are_as_documented_for_1_to_50_steps() {
                     continue;
                 }
                 assert_eq!(calls, said, "{} {steps}", info.name);
+                if info.name == "restart" {
+                    continue; // repeats at one level: counted in its own test
+                }
                 let per_step = info.evaluations as usize;
                 let expected = documented_calls(info.name, per_step, steps, clean);
                 assert_eq!(calls, expected, "{} {steps}", info.name);

@@ -49,7 +49,7 @@ impl Sampler for Pndm {
             match start {
                 Start::RungeKutta => rk4_step(run, Frame::Ve, &x0, &mut stages)?,
                 Start::Heun => {
-                    heun_step(run, Frame::Ve, [level, run.next_level()], &x0, &mut scratch)?
+                    heun_step(run, Frame::Ve, [level, run.next_level()], &x0, &mut scratch)?;
                 }
             }
             past.push_prepared(level);

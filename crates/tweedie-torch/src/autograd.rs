@@ -4,6 +4,29 @@
 use crate::{Error, Result, ffi, tensor::elements};
 use tch::Tensor;
 
+/// Autograd records on this thread while the value lives, whatever was the case before: a denoiser
+/// within a sampler, whose steps record nothing, is differentiated so.
+#[derive(Debug)]
+#[must_use = "it ends where it is dropped"]
+pub struct Recording {
+    before: bool,
+}
+
+impl Recording {
+    /// Begins.
+    pub fn begin() -> Self {
+        // SAFETY: sets a flag of this thread.
+        Recording { before: unsafe { torch_sys::at_grad_set_enabled(1) } != 0 }
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { torch_sys::at_grad_set_enabled(i32::from(self.before)) };
+    }
+}
+
 /// The gradients of a scalar with respect to `inputs`, each in its input's shape. The graph is
 /// freed.
 ///
@@ -65,7 +88,7 @@ fn grads(
     let out: Vec<Tensor> = inputs.iter().map(|_| Tensor::new()).collect();
     let raws = |ts: &[&Tensor]| ffi::raws(ts.iter().copied());
     let (outputs, cotangents) = (raws(outputs), cotangents.map(raws));
-    let cotangents = cotangents.as_ref().map_or(std::ptr::null(), |c| c.as_ptr());
+    let cotangents = cotangents.as_ref().map_or(std::ptr::null(), Vec::as_ptr);
     let (inputs, outs) = (raws(inputs), ffi::raws(&out));
     // SAFETY: all pointers are of live tensors, and the arrays have the lengths that are said.
     ffi::check(unsafe {
@@ -80,6 +103,17 @@ fn grads(
 mod tests {
     use super::*;
     use crate::tensor::{from_f32, to_f32};
+
+    #[test]
+    fn recording_ends_where_it_is_dropped() {
+        let x = from_f32(&[3.0], &[1]).unwrap().set_requires_grad(true);
+        let _guard = tch::no_grad_guard();
+        {
+            let _recording = Recording::begin();
+            assert!(x.square().requires_grad());
+        }
+        assert!(!x.square().requires_grad());
+    }
 
     #[test]
     fn what_crashes_tch_is_an_error() {

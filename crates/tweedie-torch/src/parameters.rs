@@ -128,7 +128,7 @@ impl Scope<'_> {
     /// # Errors
     /// If the name is taken or has an empty part, or the shape makes no sense.
     pub fn tensor(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor> {
-        self.make(name, shape, init, |t| Ok(t))
+        self.make(name, shape, init, Ok)
     }
 
     /// Starts a parameter anew: what follows its layer's own beginning, as networks do that were

@@ -24,7 +24,7 @@ impl EventFile {
         fs::create_dir_all(folder).map_err(Error::file(folder))?;
         let time = wall_time();
         let process = std::process::id();
-        let path = folder.join(format!("events.out.tfevents.{:.6}.tweedie.{process}", time));
+        let path = folder.join(format!("events.out.tfevents.{time:.6}.tweedie.{process}"));
         let file = OpenOptions::new().create_new(true).write(true).open(&path);
         let mut events = EventFile { file: file.map_err(Error::file(&path))?, path };
         events.write(&[double(1, time), bytes(3, b"brain.Event:2")].concat())?;

@@ -26,7 +26,7 @@ impl Log {
         for line in bytes.split(|&b| b == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
             match serde_json::from_slice(line) {
                 Ok(Value::Object(record)) if number(&record, "step").is_some() => {
-                    log.records.push(record)
+                    log.records.push(record);
                 }
                 _ => log.unread += 1,
             }

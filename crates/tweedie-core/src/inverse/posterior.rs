@@ -4,7 +4,7 @@ use super::{LinearOperator, ddnm::residual};
 use crate::{Denoiser, Error, Result};
 use tch::Tensor;
 use tweedie_schedules::NoiseLevel;
-use tweedie_torch::autograd;
+use tweedie_torch::autograd::{self, Recording};
 
 /// The denoiser of the data given a noisy measurement, `E[x0 | x, y]`:
 ///
@@ -92,7 +92,10 @@ impl<D: Denoiser, A: LinearOperator> Denoiser for Posterior<D, A> {
             return Ok(&x0 + self.pull(&x0, level)? * self.data_variance);
         }
         let x = x.detach().set_requires_grad(true);
-        let recorded = tch::with_grad(|| self.inner.denoise(&x, level))?;
+        let recorded = {
+            let _recording = Recording::begin();
+            self.inner.denoise(&x, level)?
+        };
         let x0 = recorded.detach();
         let gradient = autograd::vjp(&recorded, &self.pull(&x0, level)?, &[&x])?;
         let weight = level.sigma.powi(2) / level.alpha;

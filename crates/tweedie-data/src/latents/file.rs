@@ -46,14 +46,14 @@ impl ShardFile {
         };
         latents.check(path, LATENTS)?;
         let flipped = fields.get(LATENTS_FLIP)?;
-        if let Some(f) = &flipped {
-            if f.shape != latents.shape || f.kind != latents.kind {
-                let problem = format!(
-                    "{LATENTS_FLIP} is {:?} {:?}, expected {:?} {:?} as {LATENTS}",
-                    f.kind, f.shape, latents.kind, latents.shape
-                );
-                return Err(Error::broken(path, problem));
-            }
+        if let Some(f) = &flipped
+            && (f.shape != latents.shape || f.kind != latents.kind)
+        {
+            let problem = format!(
+                "{LATENTS_FLIP} is {:?} {:?}, expected {:?} {:?} as {LATENTS}",
+                f.kind, f.shape, latents.kind, latents.shape
+            );
+            return Err(Error::broken(path, problem));
         }
         let labels = fields.get(LABELS)?;
         let shard = ShardFile {

@@ -150,7 +150,7 @@ fn a_loader_streams_and_resumes() {
     let folder = tempfile::tempdir().unwrap();
     for i in 0..11 {
         let name = format!("{i:02}.png");
-        write(folder.path(), &name, if i == 4 { b"broken" } else { &*PNGS[i] });
+        write(folder.path(), &name, if i == 4 { b"broken" } else { &PNGS[i] });
     }
     let config = ImageConfig { max_broken: Limit::Count(1), ..ImageConfig::new(2, 2) };
     let loader = |prefetch| {

@@ -51,8 +51,8 @@ const WITHIN: &[(&str, fn(&Path), &[&str])] = &[
         "a tensor past the end",
         |p| {
             tensors(p, |h, _| {
-                h["net.4.weight"]["data_offsets"] = json!([1_u64 << 40, (1_u64 << 40) + 128])
-            })
+                h["net.4.weight"]["data_offsets"] = json!([1_u64 << 40, (1_u64 << 40) + 128]);
+            });
         },
         &["@", "nothing owns the bytes"],
     ),
@@ -97,7 +97,7 @@ const OF_SAMPLE: &[(&str, fn(&Path), &[&str])] = &[
             tensors(p, |h, _| {
                 let model = r#"{"type": "time-input-mlp", "hidden_dims": [99999999999]}"#;
                 h["__metadata__"]["model"] = json!(model);
-            })
+            });
         },
         &["hidden_dims is 99999999999"],
     ),

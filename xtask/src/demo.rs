@@ -107,8 +107,8 @@ fn steps(dir: &str, training: Option<u32>) -> Vec<Step> {
             "swissroll-loss.png",
         ),
         Step {
-            what: "Digits: training on 1,500 scanned digits, with their classes",
-            args: train("digits", &digits),
+            what: "Digits: training a U-Net on 1,500 scanned digits, with their classes",
+            args: train("digits-unet", &digits),
             picture: None,
         },
         leaving(

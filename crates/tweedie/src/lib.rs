@@ -40,11 +40,14 @@ pub mod prelude {
     #[cfg(feature = "models")]
     pub use tweedie_models::{
         ModelSpec, Trainable,
+        dit::DitConfig,
         mlp::{ConditionalMlpConfig, TimeInputMlpConfig},
+        unet::UnetConfig,
     };
     #[cfg(feature = "samplers")]
     pub use tweedie_samplers::{
-        Accelerated, EdmStochastic, Euler, Heun, Sampler, SamplerSpec, Step,
+        Accelerated, DpmPp2M, EdmStochastic, Euler, EulerAncestral, Heun, Sampler, SamplerSpec,
+        Step, UniPc,
     };
     #[cfg(feature = "train")]
     pub use tweedie_train::{Config, EmaConfig, Objective, Trainer, Weighting, checkpoint};

@@ -74,16 +74,9 @@ const USUAL_POINTS: usize = 2000;
 const AHEAD: usize = 4;
 
 impl DataSpec {
-    /// The images of a folder, such as one that `tweedie eval` is given.
-    #[allow(dead_code)] // for commands that compare folders
-    pub(crate) fn folder(path: &Path, [height, width]: [usize; 2], channels: usize) -> Self {
-        DataSpec {
-            name: "images".to_owned(),
-            path: Some(path.to_path_buf()),
-            size: Some(Size::Sides([height, width])),
-            channels: Some(channels),
-            ..DataSpec::default()
-        }
+    /// A set by its name, in its usual place or another.
+    pub(crate) fn named(name: &str, path: Option<&Path>) -> Self {
+        DataSpec { name: name.to_owned(), path: path.map(Path::to_path_buf), ..DataSpec::default() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -223,7 +216,6 @@ impl DataSpec {
 
     /// What is learnt, all of it in memory, in the shape that `model` takes, with labels if it
     /// takes them.
-    #[allow(dead_code)] // for commands that compare samples with the data
     pub(crate) fn load(&self, model: &ModelSpec, seed: u64) -> Result<(Dataset, View)> {
         let part = self.part(self.split.unwrap_or_default(), seed)?;
         let view = self.view_of(&part, seed)?;

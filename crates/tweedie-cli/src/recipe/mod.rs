@@ -58,6 +58,9 @@ pub(crate) struct Recipe {
     /// in. Weights are kept in single precision.
     #[serde(default)]
     pub(crate) dtype: Precision,
+    /// Whether training keeps only what lies between a network's blocks: less memory, more time.
+    #[serde(default)]
+    pub(crate) checkpoint_activations: bool,
     /// Threads of libtorch; all if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) threads: Option<usize>,

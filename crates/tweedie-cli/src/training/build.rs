@@ -36,6 +36,7 @@ pub(super) fn build(recipe: &Recipe) -> Result<Built> {
     // Weights are of single precision whatever the network computes in.
     let mut network = recipe.model.build(recipe.seed, tch::Kind::Float, device)?;
     network.compute_in(recipe.dtype.kind(device));
+    network.checkpoint_activations(recipe.checkpoint_activations);
     let trainer = Trainer::new(network, objective, loader, config(recipe)?)?;
     Ok(Built { trainer, view, validation })
 }

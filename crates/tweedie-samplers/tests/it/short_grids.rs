@@ -39,6 +39,11 @@ fn one_and_two_steps_are_finite() {
             let grid = Grid::from_levels(levels.clone()).unwrap();
             let x = unit_noise(3) * grid.start().sigma;
             let end = sampler.sample(&mixture(), x, &grid, Noise::seeded(0));
+            if info.name == "euler-maruyama" && end.is_err() {
+                // Its SDE ends somewhere; what lies beyond is refused, and that is tested there.
+                assert!(grid.start().ratio() > 150.0);
+                continue;
+            }
             let end = end.unwrap_or_else(|error| panic!("{} {levels:?}: {error}", info.name));
             assert!(f64::try_from(end.abs().max()).unwrap() < 20.0, "{} {levels:?}", info.name);
         }
@@ -51,7 +56,8 @@ fn one_step_to_clean_data_is_the_estimate() {
     let (x, level) = (unit_noise(4) * 5.0, NoiseLevel::ve(5.0));
     let grid = Grid::from_sigmas(&[5.0, 0.0]).unwrap();
     let x0 = mixture().denoise(&x, level).unwrap();
-    for (info, sampler) in all().into_iter().filter(|(info, _)| info.name != "midpoint") {
+    let between = ["midpoint", "predictor-corrector"];
+    for (info, sampler) in all().into_iter().filter(|(info, _)| !between.contains(&info.name)) {
         let churn = info.name == "edm-stochastic";
         let end = sampler.sample(&mixture(), x.copy(), &grid, Noise::seeded(0)).unwrap();
         assert!(churn || max_difference(&end, &x0) < 1e-12, "{}", info.name);

@@ -4,10 +4,10 @@ use super::pictures;
 use super::samples::OpenRun;
 use crate::files::extension;
 use crate::output::usage;
+use crate::recipe::data::DataSpec;
 use anyhow::Result;
-use std::path::{Path, PathBuf};
-use tweedie::data::idx::{self, Split};
-use tweedie::data::{Dataset, digits};
+use std::path::Path;
+use tweedie::data::{Dataset, Split};
 
 /// A data set with a name.
 pub(super) struct Against {
@@ -26,9 +26,10 @@ impl Against {
     pub(super) fn named(text: &str) -> Result<Self> {
         let path = Path::new(text);
         match text {
-            "digits" => Self::digits(),
-            "fashion-mnist" => Self::idx(text, &Path::new("data").join(text)),
-            _ if path.is_dir() && has_idx(path) => Self::idx(text, path),
+            _ if NAMES.contains(&text) => Self::of(&DataSpec::named(text, None), text, 0),
+            _ if path.is_dir() && has_idx(path) => {
+                Self::of(&DataSpec::named("idx", Some(path)), text, 0)
+            }
             _ if path.is_dir() => Self::folder(text, path),
             _ if extension(path) == "npz" => {
                 let train = super::npz(path)?;
@@ -38,40 +39,17 @@ impl Against {
         }
     }
 
-    /// What a run learnt from. The one place that knows how a recipe's data have splits.
+    /// What a run learnt from.
     pub(super) fn of_run(open: &OpenRun) -> Result<Self> {
         let recipe = &open.run.recipe;
-        let name = recipe.data.name();
-        let settings = serde_json::to_value(&recipe.data)?;
-        let usual = || PathBuf::from("data").join(name);
-        let folder = settings["path"].as_str().map_or_else(usual, PathBuf::from);
-        match name {
-            "digits" => Self::digits(),
-            "fashion-mnist" | "idx" => Self::idx(name, &folder),
-            _ => {
-                let spec = open.run.model.network.spec();
-                let (train, _) = recipe.data.load(&spec, recipe.seed)?;
-                Ok(Against { name: name.to_owned(), train, test: None, class_names: vec![] })
-            }
-        }
+        Self::of(&recipe.data, recipe.data.name(), recipe.seed)
     }
 
-    fn digits() -> Result<Self> {
-        let class_names = (0..10).map(|d| d.to_string()).collect();
-        let (train, test) = (digits::train()?, Some(digits::test()?));
-        Ok(Against { name: "digits".to_owned(), train, test, class_names })
-    }
-
-    fn idx(name: &str, folder: &Path) -> Result<Self> {
-        if !folder.is_dir() && name == "fashion-mnist" {
-            anyhow::bail!(
-                "Fashion-MNIST is not in {}: `cargo xtask data fashion-mnist` fetches it",
-                folder.display()
-            );
-        }
-        let train = idx::image_set(folder, Split::Train)?;
-        let test = Some(idx::image_set(folder, Split::Test)?);
-        Ok(Against { name: name.to_owned(), train, test, class_names: vec![] })
+    fn of(data: &DataSpec, name: &str, seed: u64) -> Result<Self> {
+        let part = data.part(Split::Train, seed)?;
+        let test = data.test_part(seed)?.map(|part| part.dataset()).transpose()?;
+        let (train, class_names) = (part.dataset()?, part.class_names);
+        Ok(Against { name: name.to_owned(), train, test, class_names })
     }
 
     fn folder(name: &str, folder: &Path) -> Result<Self> {
@@ -81,13 +59,15 @@ impl Against {
     }
 }
 
+/// Sets that have a name of their own.
+const NAMES: [&str; 4] = ["digits", "fashion-mnist", "cifar10", "cifar100"];
+
 fn has_idx(folder: &Path) -> bool {
     let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.any(|e| e.file_name().to_string_lossy().starts_with("train-images"))
 }
 
 fn hint(text: &str) -> String {
-    const NAMES: [&str; 2] = ["digits", "fashion-mnist"];
     match NAMES.iter().find(|name| strsim::jaro_winkler(text, name) > 0.8) {
         Some(near) => format!("did you mean {near}?"),
         None => {

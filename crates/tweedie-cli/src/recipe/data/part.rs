@@ -50,7 +50,6 @@ const BY_CHANCE: [&str; 6] =
 
 impl Part {
     /// All of it in memory.
-    #[allow(dead_code)] // for commands that compare samples with the data
     pub(crate) fn dataset(&self) -> Result<Dataset> {
         Ok(Dataset::read(&*self.source)?)
     }
@@ -115,6 +114,17 @@ impl DataSpec {
             Kind::Latents => Box::new(Latents::open(&self.files()?, self.latent_config())?),
         };
         Ok(Part { source, class_names })
+    }
+
+    /// What was never shown, if the set has such a part.
+    pub(crate) fn test_part(&self, seed: u64) -> Result<Option<Part>> {
+        let has_one = match self.kind()? {
+            Kind::Toy => BY_CHANCE.contains(&&*self.name),
+            Kind::Digits | Kind::Idx | Kind::Cifar10 | Kind::Cifar100 => true,
+            Kind::Images => halves(&self.files()?).is_some(),
+            Kind::Npz | Kind::Latents => false,
+        };
+        if has_one { self.part(Split::Test, seed).map(Some) } else { Ok(None) }
     }
 
     pub(super) fn kind(&self) -> Result<Kind> {

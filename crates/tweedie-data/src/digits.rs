@@ -16,7 +16,7 @@ const PIXELS: usize = 64;
 /// overlap: the set does not say who wrote what.
 pub const TRAIN: usize = 1500;
 
-/// [`train`] or [`test`].
+/// [`train()`] or [`test()`].
 pub fn split(split: Split) -> Result<Dataset> {
     match split {
         Split::Train => train(),

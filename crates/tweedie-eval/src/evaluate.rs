@@ -266,8 +266,10 @@ impl Work<'_, '_> {
     fn reference(&mut self, extractor: &dyn Extractor) -> Result<Reference> {
         let key = format!("{} of {}", extractor.key(), self.fingerprint);
         let path = self.evaluator.cache.as_deref().map(|folder| statistics_path(folder, &key));
-        if let Some(path) = path.as_ref().filter(|path| path.is_file()) {
-            return Reference::load(path, &key);
+        // A file that is damaged is made again.
+        let stored = path.as_ref().filter(|path| path.is_file());
+        if let Some(Ok(reference)) = stored.map(|path| Reference::load(path, &key)) {
+            return Ok(reference);
         }
         let count = self.sets.data.count();
         let reference = Reference::of(extractor, self.sets.data, |done| {

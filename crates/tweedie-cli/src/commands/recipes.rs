@@ -24,10 +24,14 @@ pub(crate) fn run(args: Args) -> Result<()> {
         let object = |r: &&shipped::Shipped| json!({ "name": r.name, "description": r.description(), "toml": r.text });
         return output::json(&listed.iter().map(object).collect::<Vec<_>>());
     }
+    let longest = listed.iter().map(|recipe| recipe.name.len()).max().unwrap_or(0);
     for recipe in &listed {
         match args.name {
             Some(_) => output::print(recipe.text.trim_end())?,
-            None => output::print(format_args!("{:16}{}", recipe.name, recipe.description()))?,
+            None => {
+                let (name, description) = (recipe.name, recipe.description());
+                output::print(format_args!("{name:longest$}  {description}"))?;
+            }
         }
     }
     Ok(())

@@ -26,7 +26,7 @@ impl Recipe {
         at_least_1("sample.steps", self.sample.steps as u64)?;
         within("sample.guidance_scale", self.sample.guidance_scale, f64::MIN..=f64::MAX)?;
         at_least_1("validation.samples", self.validation.samples as u64)?;
-        at_least_1("validation.levels", self.validation.levels as u64)?;
+        within("validation.levels", self.validation.levels as f64, 1.0..=1000.0)?;
         if self.checkpoints.keep_best && self.validate_every == 0 {
             return Err(usage("`checkpoints.keep_best` needs validations: set `validate_every`"));
         }

@@ -182,10 +182,10 @@ impl Extractor for Classifier {
 }
 
 /// The classifier of a labelled training set and what it gets right of `test`: read from `folder`
-/// if this very training was done before, else trained and written there.
+/// if this very training was done before, else (or if the file is damaged) trained and written there.
 ///
 /// # Errors
-/// As [`train`], or if a file of the folder cannot be read or written.
+/// As [`train`], or if a file of the folder cannot be written.
 pub fn cached(
     folder: Option<&Path>,
     data: &Dataset,
@@ -200,8 +200,10 @@ pub fn cached(
     let path = folder.map(|folder| folder.join(name));
     if let Some(path) = path.as_ref().filter(|path| path.is_file()) {
         let mut classifier = Classifier::new(shape, classes, config.seed, data.samples().device())?;
-        classifier.load(path)?;
-        return Ok(classifier);
+        // A file that is damaged is made again.
+        if classifier.load(path).is_ok() {
+            return Ok(classifier);
+        }
     }
     let classifier = train(data, config, progress)?;
     if let Some(path) = path {

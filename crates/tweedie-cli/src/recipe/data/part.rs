@@ -58,15 +58,15 @@ impl Part {
     pub(super) fn check(&self, name: &str, model: &ModelSpec) -> Result<()> {
         let (found, wanted) = (self.source.sample_shape(), model.sample_shape());
         let numbers = |shape: &[i64]| shape.iter().product::<i64>();
+        if wanted.len() > 1 && found != wanted {
+            return Err(usage(format!(
+                "the model takes samples {wanted:?}, those of {name} are {found:?}"
+            )));
+        }
         if numbers(&found) != numbers(&wanted) {
             let (found, wanted) = (numbers(&found), numbers(&wanted));
             return Err(usage(format!(
                 "`model.dim` is {wanted}, expected {found}, the numbers of a sample"
-            )));
-        }
-        if wanted.len() > 1 && found != wanted {
-            return Err(usage(format!(
-                "the model takes samples {wanted:?}, those of {name} are {found:?}"
             )));
         }
         let Some(classes) = model.num_classes() else { return Ok(()) };

@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 use tweedie_data::{Dataset, digits};
 use tweedie_eval::classifier::{self, TrainConfig};
-use tweedie_eval::{Error, Evaluation, Evaluator, METRICS, Sets};
+use tweedie_eval::{Error, Evaluation, Evaluator, Extractor, METRICS, Sets};
 use tweedie_torch::rng::Generator;
 
 fn evaluate(evaluator: &Evaluator, samples: &Dataset) -> Evaluation {
@@ -150,4 +150,27 @@ fn what_does_not_fit_is_refused() {
     assert!(error.contains("[1, 4, 16]") && error.contains("[1, 8, 8]"), "{error}");
     let broken = Tensor::full([3, 1, 8, 8], f64::NAN, tch::kind::FLOAT_CPU);
     assert!(matches!(sets(&Dataset::new(broken, None).unwrap()), Error::NotFinite(_)));
+}
+
+#[test]
+fn a_damaged_cache_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = digits::test().unwrap();
+    let config = TrainConfig { steps: 2, batch_size: 8, ..TrainConfig::usual(8) };
+    let mut trained = 0;
+    let mut logits = || {
+        let classifier =
+            classifier::cached(Some(folder.path()), &data, &config, |_, _| trained += 1);
+        let classifier = classifier.unwrap();
+        let found = classifier.features(&data.rows(&[0, 1, 2]).x).unwrap();
+        tweedie_torch::tensor::to_f32(&found).unwrap()
+    };
+    let first = logits();
+    assert_eq!(logits(), first);
+    for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
+        std::fs::write(entry.path(), "junk").unwrap();
+    }
+    assert_eq!(logits(), first);
+    // Trained twice: at first, and in the place of the junk.
+    assert_eq!(trained, 4);
 }

@@ -89,3 +89,9 @@ impl Error {
         Error::Shape { what, expected: expected.into(), found: found.to_vec() }
     }
 }
+
+impl From<tch::TchError> for Error {
+    fn from(error: tch::TchError) -> Self {
+        Error::Torch(error.into())
+    }
+}

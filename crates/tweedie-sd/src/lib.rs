@@ -1,5 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+pub mod clip;
 mod error;
+mod nn;
+mod options;
+pub mod unet;
+pub mod vae;
 
+pub use clip::ClipText;
 pub use error::{Error, Result};
+pub use unet::Unet;
+pub use vae::Vae;

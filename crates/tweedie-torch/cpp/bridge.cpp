@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cstdlib>
+#include <memory>
 #include <dlfcn.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -33,6 +34,14 @@ at::Tensor beside(const at::Tensor& param, const at::Tensor& other, const char* 
 extern "C" {
 
 void tweedie_free(char* text) { free(text); }
+
+// A tensor over somebody's memory, of the kind of `like`. `drop(owner)` is called once: with the last
+// holder of the memory, or here if there is no tensor.
+char* tweedie_from_memory(void* data, const int64_t* sizes, int dims, at::Tensor* like, void* owner,
+                          void (*drop)(void*), at::Tensor** out) {
+  std::shared_ptr<void> keep(owner, drop);
+  TRY(*out = new at::Tensor(at::from_blob(data, at::IntArrayRef(sizes, dims), [keep](void*) {}, like->options())))
+}
 
 char* tweedie_generator_new(uint64_t seed, at::Generator** out) {
   TRY(*out = new at::Generator(at::make_generator<at::CPUGeneratorImpl>(seed)))

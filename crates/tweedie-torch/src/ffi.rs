@@ -19,6 +19,15 @@ unsafe extern "C" {
         fresh: *mut Raw,
         answer: *mut c_int,
     ) -> *mut c_char;
+    pub(crate) fn tweedie_from_memory(
+        data: *mut u8,
+        sizes: *const i64,
+        dims: c_int,
+        like: Raw,
+        owner: Raw,
+        drop_owner: extern "C" fn(Raw),
+        out: *mut Raw,
+    ) -> *mut c_char;
     pub(crate) fn tweedie_all_finite(t: Raw, out: *mut bool) -> *mut c_char;
     pub(crate) fn tweedie_parallel_for(
         n: i64,

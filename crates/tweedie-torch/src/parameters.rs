@@ -4,7 +4,8 @@ mod layers;
 
 pub use layers::{Conv2d, Conv2dConfig, Embedding, GroupNorm, LayerNorm, Linear, RmsNorm, like};
 
-use crate::{Error, Result, optim, rng::Generator, weights};
+use crate::weights::{self, Mismatch, Store};
+use crate::{Error, Result, optim, rng::Generator};
 use std::collections::HashSet;
 use tch::{Device, Kind, Tensor};
 
@@ -14,9 +15,16 @@ use tch::{Device, Kind, Tensor};
 pub struct Parameters {
     named: Vec<(String, Tensor)>,
     taken: HashSet<String>,
-    generator: Generator,
+    source: Source,
     kind: Kind,
     device: Device,
+}
+
+/// Where the values come from.
+#[derive(Debug)]
+enum Source {
+    Drawn(Generator),
+    Stored { store: Store, mismatch: Mismatch },
 }
 
 /// How a parameter starts.
@@ -53,8 +61,33 @@ impl Parameters {
     /// None yet. The numbers come from PyTorch's CPU stream of `seed`, in `f32`, and then go to
     /// `device` as `kind`.
     pub fn new(seed: u64, kind: Kind, device: Device) -> Result<Self> {
-        let generator = Generator::new(seed)?;
-        Ok(Parameters { named: vec![], taken: HashSet::new(), generator, kind, device })
+        Ok(Self::from(Source::Drawn(Generator::new(seed)?), kind, device))
+    }
+
+    /// None yet. The values come from `store` by name, as `kind` on `device`, and want no gradient:
+    /// no number is drawn, and what has that kind already is used where the store has it. Once the
+    /// network is made, [`finish`](Self::finish) tells whether the store had what it needs.
+    pub fn stored(store: Store, kind: Kind, device: Device) -> Self {
+        Self::from(Source::Stored { store, mismatch: Mismatch::default() }, kind, device)
+    }
+
+    fn from(source: Source, kind: Kind, device: Device) -> Self {
+        Parameters { named: vec![], taken: HashSet::new(), source, kind, device }
+    }
+
+    /// Sees that the store had every parameter, in its shape, and nothing else but what `ignored`
+    /// says by name.
+    ///
+    /// # Errors
+    /// If it had not: the network made so far must not be used.
+    pub fn finish(&mut self, ignored: impl Fn(&str) -> bool) -> Result<()> {
+        let Source::Stored { store, mismatch } = &mut self.source else { return Ok(()) };
+        let other = |name: &&str| !self.taken.contains(*name) && !ignored(name);
+        mismatch.unexpected = store.names().filter(other).map(str::to_owned).collect();
+        match mismatch.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Mismatch(Box::new(std::mem::take(mismatch)))),
+        }
     }
 
     /// The place where names have no prefix.
@@ -134,7 +167,8 @@ impl Scope<'_> {
     /// Starts a parameter anew: what follows its layer's own beginning, as networks do that were
     /// written in PyTorch.
     pub fn start_again(&mut self, parameter: &Tensor, init: Init) -> Result<()> {
-        let t = init.draw(&parameter.size(), &mut self.parameters.generator)?;
+        let Source::Drawn(generator) = &mut self.parameters.source else { return Ok(()) };
+        let t = init.draw(&parameter.size(), generator)?;
         let _guard = tch::no_grad_guard();
         parameter.shallow_clone().f_copy_(&t)?;
         Ok(())
@@ -162,13 +196,41 @@ impl Scope<'_> {
             return Err(Error::invalid("a parameter's name", name, "parts between single dots"));
         }
         crate::tensor::elements(shape)?;
-        let t = lay_out(init.draw(shape, &mut self.parameters.generator)?)?;
         let (kind, device) = (self.parameters.kind, self.parameters.device);
-        let t = t.f_to_device(device)?.f_to_kind(kind)?.f_set_requires_grad(true)?;
+        let t = match &mut self.parameters.source {
+            Source::Drawn(generator) => {
+                let t = lay_out(init.draw(shape, generator)?)?;
+                t.f_to_device(device)?.f_to_kind(kind)?.f_set_requires_grad(true)?
+            }
+            Source::Stored { store, mismatch } => {
+                let stored = stored(store, mismatch, &name, shape)?;
+                let t = lay_out(stored.f_to_device(device)?.f_to_kind(kind)?)?;
+                let copied = device != Device::Cpu || t.data_ptr() != stored.data_ptr();
+                if copied {
+                    store.done_with(&name);
+                }
+                t
+            }
+        };
         self.parameters.taken.insert(name.clone());
         self.parameters.named.push((name, t.shallow_clone()));
         Ok(t)
     }
+}
+
+/// The tensor of that name; if it is not what is wanted, `mismatch` says so and another stands in.
+fn stored(store: &Store, mismatch: &mut Mismatch, name: &str, shape: &[i64]) -> Result<Tensor> {
+    match store.get(name)? {
+        Some(t) if t.size() != shape => {
+            mismatch.misshapen.push((name.to_owned(), shape.to_vec(), t.size()));
+        }
+        Some(t) if !t.is_floating_point() => {
+            mismatch.mistyped.push((name.to_owned(), Kind::Float, t.kind()));
+        }
+        Some(t) => return Ok(t),
+        None => mismatch.missing.push(name.to_owned()),
+    }
+    Ok(Tensor::f_empty(shape, tch::kind::FLOAT_CPU)?)
 }
 
 #[cfg(test)]

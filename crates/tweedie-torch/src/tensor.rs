@@ -59,6 +59,42 @@ pub fn from_bytes(bytes: &[u8], shape: &[i64], kind: Kind) -> Result<Tensor> {
     Ok(Tensor::f_from_data_size(bytes, shape, kind)?)
 }
 
+/// A CPU tensor over memory that `owner` keeps alive, and is dropped with the last view of it.
+///
+/// # Safety
+/// From `data` on lie, for as long as `owner` lives, the numbers of `shape` in row-major order,
+/// aligned for `kind`, in memory that may be written and that nobody else writes meanwhile.
+pub unsafe fn from_memory<O: Send + 'static>(
+    data: *mut u8,
+    shape: &[i64],
+    kind: Kind,
+    owner: O,
+) -> Result<Tensor> {
+    extern "C" fn drop_owner<O>(owner: ffi::Raw) {
+        // SAFETY: the box that was given away below, once.
+        drop(unsafe { Box::from_raw(owner.cast::<O>()) });
+    }
+    elements(shape)?;
+    let like = Tensor::f_empty([0], (kind, Device::Cpu))?;
+    let owner: ffi::Raw = Box::into_raw(Box::new(owner)).cast();
+    let mut out = std::ptr::null_mut();
+    // SAFETY: the caller promises the memory; the bridge drops the owner once, also if it refuses.
+    ffi::check(unsafe {
+        let (sizes, dims) = (shape.as_ptr(), shape.len() as i32);
+        ffi::tweedie_from_memory(
+            data,
+            sizes,
+            dims,
+            ffi::raw(&like),
+            owner,
+            drop_owner::<O>,
+            &mut out,
+        )
+    })?;
+    // SAFETY: without an error the bridge has made a tensor that is ours.
+    Ok(unsafe { ffi::own(out) })
+}
+
 /// The values as single precision, in row-major order.
 pub fn to_f32(t: &Tensor) -> Result<Vec<f32>> {
     to_vec(t, Kind::Float, 0.0)

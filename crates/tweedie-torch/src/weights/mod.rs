@@ -1,5 +1,6 @@
 //! Named tensors on disk: safetensors, never pickle.
 //!
+//! - [`Store`] leaves tensors in the files until they are asked for, and then in the map.
 //! - [`load`] maps the file and makes one tensor at a time, in the file's kind or in another.
 //! - [`save`] writes sorted names, so equal tensors give equal bytes, and the file appears whole
 //!   or not at all.
@@ -8,10 +9,12 @@
 mod guess;
 mod header;
 mod read;
+mod store;
 mod write;
 
 pub use header::{Header, TensorInfo};
 pub use read::{KindPolicy, header, load};
+pub use store::Store;
 pub use write::{atomically, save};
 
 use crate::{Error, Result};
@@ -39,7 +42,7 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Mismatch::default()
     }
 }

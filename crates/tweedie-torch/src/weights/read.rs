@@ -4,7 +4,7 @@
 use super::header::{Header, broken, parse};
 use super::{StateDict, to_kind};
 use crate::{Error, Result, tensor};
-use memmap2::Mmap;
+use memmap2::{MmapMut, MmapOptions};
 use std::fs::File;
 use std::path::Path;
 use tch::{Device, Kind};
@@ -50,7 +50,8 @@ pub fn load(path: &Path, policy: KindPolicy, device: Device) -> Result<StateDict
     Ok(dict)
 }
 
-fn map(path: &Path) -> Result<Mmap> {
+/// A private map of a whole file: what is written to it stays in this process.
+pub(super) fn map(path: &Path) -> Result<MmapMut> {
     let file = File::open(path).map_err(Error::file(path))?;
     let meta = file.metadata().map_err(Error::file(path))?;
     if !meta.is_file() {
@@ -60,7 +61,7 @@ fn map(path: &Path) -> Result<Mmap> {
     if meta.len() == 0 {
         return Err(broken(path, "it has 0 bytes: empty or cut off"));
     }
-    // SAFETY: the map is read only. As with every map, whoever truncates the file while it is
-    // read takes this process down; weights are replaced by renaming, which leaves maps alone.
-    unsafe { Mmap::map(&file) }.map_err(Error::file(path))
+    // SAFETY: as with every map, whoever truncates the file while it is read takes this process
+    // down; weights are replaced by renaming, which leaves maps alone.
+    unsafe { MmapOptions::new().map_copy(&file) }.map_err(Error::file(path))
 }

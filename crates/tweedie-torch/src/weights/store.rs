@@ -1,0 +1,173 @@
+//! Tensors of one or several files by name, none of which is read before it is asked for.
+#![allow(unsafe_code)]
+
+use super::header::{broken, parse};
+use super::read::map;
+use super::to_kind;
+use crate::{Error, Result, tensor};
+use memmap2::MmapMut;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tch::{Kind, Tensor};
+
+/// Tensors by name, still in their files: what is asked for lies in the map and is not copied.
+///
+/// A tensor may be written to: the map is private, so the file does not change.
+#[derive(Debug, Default)]
+pub struct Store {
+    entries: BTreeMap<String, Entry>,
+    paths: Vec<PathBuf>,
+    metadata: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Mapped { map: Arc<MmapMut>, bytes: Range<usize>, shape: Vec<i64>, kind: Kind },
+    Loaded(Tensor),
+}
+
+impl Store {
+    /// The tensors of a safetensors file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is no whole safetensors file, or has a kind that libtorch has not.
+    pub fn open(path: &Path) -> Result<Self> {
+        let map = map(path)?;
+        let (file, header) = parse(path, &map)?;
+        let start = map.as_ptr() as usize;
+        let mut found = Vec::new();
+        for (name, view) in file.iter() {
+            let kind = to_kind(view.dtype()).ok_or_else(|| {
+                let kind = view.dtype();
+                broken(path, format!("tensor {name} has kind {kind}, which libtorch has not"))
+            })?;
+            let from = view.data().as_ptr() as usize - start;
+            let shape: Vec<i64> = view.shape().iter().map(|&s| s as i64).collect();
+            found.push((name.to_owned(), from..from + view.data().len(), shape, kind));
+        }
+        let map = Arc::new(map);
+        let entry = |(name, bytes, shape, kind)| {
+            (name, Entry::Mapped { map: Arc::clone(&map), bytes, shape, kind })
+        };
+        Ok(Store {
+            entries: found.into_iter().map(entry).collect(),
+            paths: vec![path.to_path_buf()],
+            metadata: header.metadata,
+        })
+    }
+
+    /// The tensors of several files, such as the shards of one model.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and if two files have a tensor of the same name.
+    pub fn open_all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self> {
+        let mut all = Store::default();
+        for path in paths {
+            let path = path.as_ref();
+            let one = Store::open(path)?;
+            if let Some(name) = one.entries.keys().find(|name| all.entries.contains_key(*name)) {
+                return Err(broken(path, format!("tensor {name} is in another shard as well")));
+            }
+            all.entries.extend(one.entries);
+            all.paths.extend(one.paths);
+            all.metadata.extend(one.metadata);
+        }
+        Ok(all)
+    }
+
+    /// The files.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// The files' own notes.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Shape and kind of a tensor.
+    pub fn info(&self, name: &str) -> Option<(Vec<i64>, Kind)> {
+        Some(match self.entries.get(name)? {
+            Entry::Mapped { shape, kind, .. } => (shape.clone(), *kind),
+            Entry::Loaded(t) => (t.size(), t.kind()),
+        })
+    }
+
+    /// The tensor of that name, if there is one.
+    ///
+    /// # Errors
+    /// If libtorch refuses.
+    pub fn get(&self, name: &str) -> Result<Option<Tensor>> {
+        match self.entries.get(name) {
+            None => Ok(None),
+            Some(Entry::Loaded(t)) => Ok(Some(t.shallow_clone())),
+            Some(Entry::Mapped { map, bytes, shape, kind }) => {
+                mapped(map, bytes.clone(), shape, *kind).map(Some)
+            }
+        }
+    }
+
+    /// Puts a tensor in, in place of one of that name if there is one.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
+        self.entries.insert(name.into(), Entry::Loaded(tensor));
+    }
+
+    /// Takes a tensor out.
+    pub fn remove(&mut self, name: &str) -> Result<Option<Tensor>> {
+        let tensor = self.get(name)?;
+        self.entries.remove(name);
+        Ok(tensor)
+    }
+
+    /// The same tensors under other names; those without one are left out.
+    ///
+    /// # Errors
+    /// If two would have the same name.
+    pub fn renamed(self, name: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let mut entries = BTreeMap::new();
+        for (old, entry) in self.entries {
+            let Some(new) = name(&old) else { continue };
+            if entries.insert(new.clone(), entry).is_some() {
+                return Err(Error::invalid("a tensor's new name", new, "one that is not taken"));
+            }
+        }
+        Ok(Store { entries, ..self })
+    }
+
+    /// The number of numbers.
+    pub fn count(&self) -> u64 {
+        let numbers = |entry: &Entry| match entry {
+            Entry::Mapped { bytes, kind, .. } => (bytes.len() / kind.elt_size_in_bytes()) as u64,
+            Entry::Loaded(t) => t.numel() as u64,
+        };
+        self.entries.values().map(numbers).sum()
+    }
+
+    /// Tells the system that what a tensor's file holds of it will not be asked for again: after it
+    /// was copied. The pages no longer count as this process's memory.
+    pub(crate) fn done_with(&self, name: &str) {
+        let Some(Entry::Mapped { map, bytes, .. }) = self.entries.get(name) else { return };
+        // SAFETY: drops pages of a private map that nobody wrote to; they are read again if asked for.
+        let _ = unsafe {
+            map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, bytes.start, bytes.len())
+        };
+    }
+}
+
+fn mapped(map: &Arc<MmapMut>, bytes: Range<usize>, shape: &[i64], kind: Kind) -> Result<Tensor> {
+    let data = &map[bytes];
+    let aligned = (data.as_ptr() as usize).is_multiple_of(kind.elt_size_in_bytes());
+    if kind == Kind::Bool || !aligned || data.is_empty() {
+        return tensor::from_bytes(data, shape, kind);
+    }
+    // SAFETY: aligned memory of as many bytes as shape and kind need (the header was checked), which
+    // the map keeps alive as long as the tensor has it. The map is private and writable.
+    unsafe { tensor::from_memory(data.as_ptr().cast_mut(), shape, kind, Arc::clone(map)) }
+}

@@ -3,7 +3,9 @@
 pub mod clip;
 mod error;
 mod nn;
+mod files;
 mod options;
+pub mod scheduler;
 pub mod unet;
 pub mod vae;
 

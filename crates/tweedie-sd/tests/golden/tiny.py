@@ -36,13 +36,12 @@ TEXT = dict(
 BETAS = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
 
 # What differs from the above, pipeline by pipeline.
-SD15 = dict(
-    unet=dict(UNET, cross_attention_dim=32),
-    text_encoder=dict(TEXT, hidden_size=32, intermediate_size=37, num_hidden_layers=3))
+SD15 = dict(unet=UNET, text_encoder=dict(TEXT, num_hidden_layers=3))
 SD21 = dict(
-    unet=dict(UNET, layers_per_block=2, attention_head_dim=[2, 4], use_linear_projection=True,
-              down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-              up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D")),
+    unet=dict(UNET, layers_per_block=2, block_out_channels=(4, 8), norm_num_groups=2,
+              attention_head_dim=[1, 2], use_linear_projection=True,
+              down_block_types=("CrossAttnDownBlock2D",) * 2,
+              up_block_types=("CrossAttnUpBlock2D",) * 2),
     text_encoder=dict(TEXT, hidden_act="gelu"))
 SDXL = dict(
     unet=dict(UNET, attention_head_dim=[2, 4], use_linear_projection=True,

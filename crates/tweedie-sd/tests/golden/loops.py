@@ -89,6 +89,11 @@ def txt2img(name, pipe, put):
         put(case, "txt2img", steps, scheduler, options, run(pipe, sizes, steps, scheduler, **options))
 
 
+def three_steps(pipe):
+    """Latents of a short run, for LoRA."""
+    return run(pipe, dict(height=SIZE, width=SIZE), 3, ("DDIMScheduler", {}))[0]
+
+
 def sibling(cls, pipe):
     return cls(**pipe.components, **({} if "XL" in cls.__name__
                                      else dict(requires_safety_checker=False)))

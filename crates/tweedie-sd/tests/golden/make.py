@@ -4,8 +4,8 @@ diffusers makes of them on the CPU: one folder and one file of golden values a p
     pip install torch==2.13.0 diffusers==0.42.* transformers==5.* accelerate scipy clip-anytorch
     OMP_NUM_THREADS=1 python make.py        # writes beside this file
 
-`manifest.json` says what each golden run is. `init.png` and `mask.png` are the pictures of
-img2img and inpainting. With peft installed the LoRA files are also loaded by diffusers, and
+`manifest.json` says what each golden run is, `ldm.json` how the single file is made of the
+folder. `init.png` and `mask.png` are the pictures of img2img and inpainting. With peft installed the LoRA files are also loaded by diffusers, and
 must give the same latents as the weights merged here.
 """
 
@@ -22,6 +22,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import ldm
+import lora
 import loops
 import parts
 import tiny
@@ -74,7 +76,7 @@ def main():
         shutil.rmtree(OUT / name, ignore_errors=True)
     image, mask = pictures()
     pipes = tiny.build_all(OUT)
-    manifest = {}
+    goldens = {}
     for name, pipe in pipes.items():
         pipe.set_progress_bar_config(disable=True)
         golden = Golden(name)
@@ -86,9 +88,17 @@ def main():
         loops.inpaint(name, pipe, image, mask, golden.put_run)
         if name == "refiner":
             loops.refine(pipes["sdxl"], pipe, golden.put_run)
+        goldens[name] = golden
+    lora.make(OUT, pipes, loops.three_steps, lambda name, case, files, latents:
+              goldens[name].put_run(case, "txt2img", 3, ("DDIMScheduler", {}), dict(lora=files),
+                                    (latents, None)))
+    for golden in goldens.values():
         golden.save()
-        manifest[name] = golden.runs
-    tiny.write_json(OUT / "manifest.json", manifest, indent=1)
+    tiny.write_json(OUT / "manifest.json", {n: g.runs for n, g in goldens.items()}, indent=1)
+    single = {n: ldm.table(pipes[n], OUT / n) for n in ("sd15", "sd21", "sdxl")}
+    tiny.write_json(OUT / "ldm.json", single, indent=0)
+    for name in ("refiner", "inpaint"):  # nothing new in their names, but they must work
+        ldm.table(pipes[name], OUT / name)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ SD21 = dict(
               up_block_types=("CrossAttnUpBlock2D",) * 2),
     text_encoder=dict(TEXT, hidden_act="gelu"))
 SDXL = dict(
-    unet=dict(UNET, attention_head_dim=[2, 4], use_linear_projection=True,
+    unet=dict(UNET, block_out_channels=(8, 12), attention_head_dim=[2, 3],
+              use_linear_projection=True,
               down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
               up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
               transformer_layers_per_block=[1, 2], cross_attention_dim=40,
@@ -57,7 +58,7 @@ REFINER = dict(
     text_encoder_2=SDXL["text_encoder_2"], vae=SDXL["vae"],
     unet=dict(SDXL["unet"], transformer_layers_per_block=2, cross_attention_dim=24,
               projection_class_embeddings_input_dim=5 * 8 + 20))
-INPAINT = dict(unet=dict(UNET, in_channels=9), text_encoder=TEXT)
+INPAINT = dict(unet=dict(UNET, in_channels=9, block_out_channels=(8, 12)), text_encoder=TEXT)
 
 
 def byte_symbols():

@@ -2,8 +2,8 @@
 
 pub mod clip;
 mod error;
+pub mod files;
 mod nn;
-mod files;
 mod options;
 pub mod scheduler;
 pub mod unet;

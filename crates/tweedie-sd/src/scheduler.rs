@@ -107,7 +107,13 @@ impl SchedulerConfig {
             "epsilon" => Prediction::Eps,
             "v_prediction" => Prediction::V,
             "sample" => Prediction::X0,
-            _ => return Err(o.wrong("prediction_type", &prediction, &"epsilon, v_prediction or sample")),
+            _ => {
+                return Err(o.wrong(
+                    "prediction_type",
+                    &prediction,
+                    &"epsilon, v_prediction or sample",
+                ));
+            }
         };
         let spacing = match o.take::<String>("timestep_spacing")?.as_deref() {
             None => None,
@@ -124,11 +130,12 @@ impl SchedulerConfig {
             Some("sigma_min") => Some(false),
             Some(other) => return Err(o.wrong("final_sigmas_type", &other, &"zero or sigma_min")),
         };
-        let sigmas = match (o.or("use_karras_sigmas", false)?, o.or("use_exponential_sigmas", false)?) {
-            (true, _) => Some(Sigmas::Karras),
-            (_, true) => Some(Sigmas::Exponential),
-            _ => None,
-        };
+        let sigmas =
+            match (o.or("use_karras_sigmas", false)?, o.or("use_exponential_sigmas", false)?) {
+                (true, _) => Some(Sigmas::Karras),
+                (_, true) => Some(Sigmas::Exponential),
+                _ => None,
+            };
         let sampler = sampler(&mut o, &class)?;
         let config = SchedulerConfig {
             betas,
@@ -161,10 +168,23 @@ impl SchedulerConfig {
         ])?;
         o.ignore(&[
             // What goes with settings that are off, or says something about samplers of others.
-            "clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "flow_shift",
-            "time_shift_type", "lambda_min_clipped", "variance_type", "sigma_min", "sigma_max",
-            "original_inference_steps", "solver_p", "shift_terminal", "skip_prk_steps",
-            "solver_order", "algorithm_type", "solver_type", "lower_order_final",
+            "clip_sample_range",
+            "dynamic_thresholding_ratio",
+            "sample_max_value",
+            "flow_shift",
+            "time_shift_type",
+            "lambda_min_clipped",
+            "variance_type",
+            "sigma_min",
+            "sigma_max",
+            "original_inference_steps",
+            "solver_p",
+            "shift_terminal",
+            "skip_prk_steps",
+            "solver_order",
+            "algorithm_type",
+            "solver_type",
+            "lower_order_final",
         ]);
         o.finish()?;
         // Wrong numbers are named now, not when a picture is wanted.
@@ -221,7 +241,9 @@ impl SchedulerConfig {
             (Some(rule), _) if convention != Convention::Ddim => {
                 return Ok((between(&schedule, rule, steps)?, start));
             }
-            (_, Spacing::Leading) => Leading { offset: self.steps_offset, convention, end }.grid(&schedule, steps)?,
+            (_, Spacing::Leading) => {
+                Leading { offset: self.steps_offset, convention, end }.grid(&schedule, steps)?
+            }
             (_, Spacing::Trailing) => Trailing { end }.grid(&schedule, steps)?,
             (_, Spacing::Linspace) => Linspace { convention, end }.grid(&schedule, steps)?,
         };
@@ -340,14 +362,20 @@ fn multistep(
             let form = if exact { SecondOrder::Exact } else { SecondOrder::Midpoint };
             Ok(SamplerSpec::DpmPp2M(DpmPp2M { form, lower_order_final }))
         }
-        ("dpmsolver++", 3) => Ok(SamplerSpec::DpmPp3M(DpmPp3M { lower_order_final, ..DpmPp3M::default() })),
+        ("dpmsolver++", 3) => {
+            Ok(SamplerSpec::DpmPp3M(DpmPp3M { lower_order_final, ..DpmPp3M::default() }))
+        }
         ("sde-dpmsolver++", 2) => {
             let solver_type = if exact { SolverType::Heun } else { SolverType::Midpoint };
             Ok(SamplerSpec::DpmPp2MSde(DpmPp2MSde { solver_type, ..DpmPp2MSde::default() }))
         }
         (algorithm, order) => {
             let found = format!("{algorithm} of order {order}");
-            Err(o.wrong("algorithm_type", &found, &"dpmsolver++ of order 2 or 3, or sde-dpmsolver++ of order 2"))
+            Err(o.wrong(
+                "algorithm_type",
+                &found,
+                &"dpmsolver++ of order 2 or 3, or sde-dpmsolver++ of order 2",
+            ))
         }
     }
 }

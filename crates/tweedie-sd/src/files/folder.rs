@@ -67,9 +67,22 @@ impl Folder {
             aesthetics_score: o.or("requires_aesthetics_score", false)?,
         };
         // Parts that change nothing about what is drawn; the filter for unsafe pictures is not built.
-        o.ignore(&["safety_checker", "feature_extractor", "requires_safety_checker", "add_watermarker"]);
+        o.ignore(&[
+            "safety_checker",
+            "feature_extractor",
+            "requires_safety_checker",
+            "add_watermarker",
+        ]);
         o.only(&[("image_encoder", json!([null, null]))])?;
-        for part in ["unet", "vae", "scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"] {
+        for part in [
+            "unet",
+            "vae",
+            "scheduler",
+            "text_encoder",
+            "text_encoder_2",
+            "tokenizer",
+            "tokenizer_2",
+        ] {
             let class: Option<Value> = o.take(part)?;
             check_class(&o, part, class.as_ref())?;
         }
@@ -88,29 +101,29 @@ impl Folder {
     }
 
     /// The UNet's settings and weights.
-    pub(crate) fn unet(&self) -> Result<(UnetConfig, Store)> {
+    pub fn unet(&self) -> Result<(UnetConfig, Store)> {
         let part = self.part("unet")?;
         Ok((UnetConfig::read(&part.join("config.json"))?, self.store(&part, DIFFUSERS)?))
     }
 
     /// The VAE's settings and weights.
-    pub(crate) fn vae(&self) -> Result<(VaeConfig, Store)> {
+    pub fn vae(&self) -> Result<(VaeConfig, Store)> {
         vae(&self.part("vae")?, self.variant.as_deref())
     }
 
     /// A text encoder's settings and weights: `text_encoder` or `text_encoder_2`.
-    pub(crate) fn text_encoder(&self, name: &str) -> Result<(ClipConfig, Store)> {
+    pub fn text_encoder(&self, name: &str) -> Result<(ClipConfig, Store)> {
         let part = self.part(name)?;
         Ok((ClipConfig::read(&part.join("config.json"))?, self.store(&part, "model")?))
     }
 
     /// A tokenizer's folder: `tokenizer` or `tokenizer_2`.
-    pub(crate) fn tokenizer(&self, name: &str) -> Result<PathBuf> {
+    pub fn tokenizer(&self, name: &str) -> Result<PathBuf> {
         self.part(name)
     }
 
     /// The scheduler's settings.
-    pub(crate) fn scheduler(&self) -> Result<SchedulerConfig> {
+    pub fn scheduler(&self) -> Result<SchedulerConfig> {
         SchedulerConfig::read(&self.part("scheduler")?.join("scheduler_config.json"))
     }
 

@@ -22,16 +22,17 @@ pub(crate) fn weights(folder: &Path, stem: &str, variant: Option<&str>) -> Resul
     let files = list(folder)?;
     let plain = format!("{stem}.safetensors");
     let index = format!("{stem}.safetensors.index.json");
-    let wanted = variant.map(|v| {
-        [format!("{stem}.{v}.safetensors"), format!("{stem}.safetensors.index.{v}.json")]
-    });
+    let wanted = variant
+        .map(|v| [format!("{stem}.{v}.safetensors"), format!("{stem}.safetensors.index.{v}.json")]);
     let any = || {
-        let one = |f: &&String| f.starts_with(stem) && f.ends_with(".safetensors") && !f.contains("-of-");
+        let one =
+            |f: &&String| f.starts_with(stem) && f.ends_with(".safetensors") && !f.contains("-of-");
         let many = |f: &&String| f.starts_with(&index[..index.len() - 5]) && f.ends_with(".json");
         files.iter().find(one).or_else(|| files.iter().find(many))
     };
     let has = |name: &&String| files.contains(*name);
-    let found = wanted.iter().flatten().find(has).or_else(|| [&plain, &index].into_iter().find(has));
+    let found =
+        wanted.iter().flatten().find(has).or_else(|| [&plain, &index].into_iter().find(has));
     match found.or_else(any) {
         Some(name) if name.ends_with(".json") => sharded(folder, name),
         Some(name) => Ok(Store::open(&folder.join(name))?),
@@ -61,7 +62,10 @@ fn sharded(folder: &Path, index: &str) -> Result<Store> {
     for name in names {
         // An index names files beside it, not elsewhere.
         if Path::new(name).components().count() != 1 || name.contains('\\') || name == ".." {
-            return Err(Error::model(&path, format!("it names the file {name:?}, expected one beside it")));
+            return Err(Error::model(
+                &path,
+                format!("it names the file {name:?}, expected one beside it"),
+            ));
         }
         refuse_pickle(&folder.join(name))?;
         let shard = folder.join(name);
@@ -76,7 +80,10 @@ fn sharded(folder: &Path, index: &str) -> Result<Store> {
         [] => Ok(store),
         [first, ..] => {
             let (n, file) = (lost.len(), &weight_map[first]);
-            Err(Error::model(&path, format!("{n} tensors of it are in no shard; {first} is not in {file}")))
+            Err(Error::model(
+                &path,
+                format!("{n} tensors of it are in no shard; {first} is not in {file}"),
+            ))
         }
     }
 }

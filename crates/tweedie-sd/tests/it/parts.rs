@@ -1,0 +1,81 @@
+//! Each part by itself.
+
+use crate::support::{CPU, Golden, PIPELINES, golden, off};
+use tch::Tensor;
+use tweedie_core::Cond;
+use tweedie_sd::files::Folder;
+use tweedie_sd::{ClipText, Unet, Vae};
+
+/// Sums in single precision over some hundred terms, in another order.
+const TOLERANCE: f64 = 2e-5;
+
+fn folder(pipeline: &str) -> Folder {
+    Folder::open(&golden(pipeline), None).unwrap()
+}
+
+#[test]
+fn text_encoders_say_what_transformers_does() {
+    let mut seen = 0;
+    for pipeline in PIPELINES {
+        let (folder, golden) = (folder(pipeline), Golden::of(pipeline));
+        for (part, name) in [("text_encoder", "text"), ("text_encoder_2", "text_2")] {
+            if golden.get(&format!("{name}.prompt.ids")).is_none() {
+                continue;
+            }
+            let (config, store) = folder.text_encoder(part).unwrap();
+            let text = ClipText::new(part, config, store, CPU.0, CPU.1).unwrap();
+            for which in ["prompt", "negative"] {
+                let expected = |what: &str| golden.tensor(&format!("{name}.{which}.{what}"));
+                let found = text.forward(&expected("ids")).unwrap();
+                let last = text.final_norm(&found.states[0]);
+                for (what, found) in
+                    [("last", &last), ("penultimate", &found.states[1]), ("pooled", &found.pooled)]
+                {
+                    let off = off(found, &expected(what));
+                    assert!(off < TOLERANCE, "{pipeline} {name} {which} {what}: off by {off:e}");
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(seen, 36);
+}
+
+#[test]
+fn unets_say_what_diffusers_does() {
+    for pipeline in PIPELINES {
+        let golden = Golden::of(pipeline);
+        let (config, store) = folder(pipeline).unet().unwrap();
+        let unet = Unet::new(config, store, CPU.0, CPU.1).unwrap();
+        let vector = golden
+            .get("unet.text_embeds")
+            .map(|pooled| Tensor::cat(&[pooled, golden.tensor("unet.time_ids")], 1));
+        let context = Some(golden.tensor("unet.context"));
+        let cond = Cond { context, vector, ..Cond::default() };
+        let (x, t) = (golden.tensor("unet.sample"), golden.tensor("unet.timestep"));
+        let off = off(&unet.forward(&x, &t, &cond, None).unwrap(), &golden.tensor("unet.output"));
+        assert!(off < TOLERANCE, "{pipeline}: off by {off:e}");
+    }
+}
+
+#[test]
+fn vaes_say_what_diffusers_does() {
+    for pipeline in PIPELINES {
+        let golden = Golden::of(pipeline);
+        let (config, store) = folder(pipeline).vae().unwrap();
+        let scale = config.scaling_factor;
+        let vae = Vae::new(config, store, CPU.0, CPU.1).unwrap();
+        let latent = vae.encode(&golden.tensor("vae.image")).unwrap();
+        let std = (golden.tensor("vae.logvar") * 0.5).exp();
+        for (what, off) in [
+            ("mean", off(&(latent.mean / scale), &golden.tensor("vae.mean"))),
+            ("std", off(&(latent.std / scale), &std)),
+            ("picture", {
+                let decoded = vae.decode(&(golden.tensor("vae.latents") * scale)).unwrap();
+                off(&decoded, &golden.tensor("vae.decoded"))
+            }),
+        ] {
+            assert!(off < TOLERANCE, "{pipeline} {what}: off by {off:e}");
+        }
+    }
+}

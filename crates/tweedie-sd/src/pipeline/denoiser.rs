@@ -1,0 +1,99 @@
+//! The UNet as a denoiser.
+
+use crate::Unet;
+use tch::{Kind, Tensor};
+use tweedie_core::guidance::Branches;
+use tweedie_core::{Cond, Denoiser, Error, NoiseLevel, Prediction, Result};
+use tweedie_schedules::Schedule;
+use tweedie_torch::fused;
+
+/// A UNet under a prompt and, for guidance, a negative one. It denoises on every path: a state is
+/// brought to the scale of the model, which is variance preserving.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Prompted<'a> {
+    pub(super) unet: &'a Unet,
+    pub(super) schedule: &'a Schedule,
+    pub(super) prediction: Prediction,
+    pub(super) cond: &'a Cond,
+    pub(super) null: &'a Cond,
+    /// Further channels of the input, `[batch, …]`: a mask and what it leaves, for inpainting models.
+    pub(super) extra: Option<&'a Tensor>,
+    /// The guidance scale of models that have it built in.
+    pub(super) guidance: Option<f64>,
+    /// The boundary condition of latent consistency models.
+    pub(super) timestep_scaling: Option<f64>,
+    pub(super) whole_timesteps: bool,
+}
+
+impl Prompted<'_> {
+    /// `x0` under `cond`, of a state that may be at any scale.
+    fn estimate(&self, x: &Tensor, level: NoiseLevel, cond: &Cond, extra: Option<&Tensor>) -> Result<Tensor> {
+        if level.is_clean() {
+            return Ok(x / level.alpha);
+        }
+        let to_vp = 1.0 / level.alpha.hypot(level.sigma);
+        let level = NoiseLevel { alpha: level.alpha * to_vp, sigma: level.sigma * to_vp };
+        let mut t = self.schedule.timestep(level);
+        if self.whole_timesteps {
+            t = t.round();
+        }
+        let batch = x.size()[0];
+        let timesteps = Tensor::f_full([batch], t, (Kind::Float, x.device())).map_err(tweedie_torch::Error::from)?;
+        let x = if to_vp == 1.0 { x.shallow_clone() } else { x * to_vp };
+        let input = match extra {
+            Some(extra) => Tensor::f_cat(&[&x, extra], 1).map_err(tweedie_torch::Error::from)?,
+            None => x.shallow_clone(),
+        };
+        let output = self.unet.forward(&input, &timesteps, cond, self.guidance).map_err(into_core)?;
+        let (mut c_skip, mut c_out) = self.prediction.denoiser(level);
+        if !(c_skip.is_finite() && c_out.is_finite()) {
+            let why = "the prediction does not determine x0 there";
+            return Err(Error::Level { what: "the UNet", level, why });
+        }
+        if let Some(scaling) = self.timestep_scaling {
+            // Luo et al., arXiv:2310.04378, eq. 9: f(x, t) = c_skip(t)·x + c_out(t)·x0.
+            let (s, d) = (t * scaling, 0.5_f64);
+            let (skip, out) = (d * d / (s * s + d * d), s / s.hypot(d));
+            (c_skip, c_out) = (skip + out * c_skip, out * c_out);
+        }
+        let mut x0 = None;
+        fused::combine_into(&mut x0, &[(c_skip, &x), (c_out, &output)])?;
+        x0.ok_or_else(|| Error::invalid("the UNet's answer", "nothing", "a tensor"))
+    }
+}
+
+/// Errors of the UNet in the words of the layer below.
+fn into_core(error: crate::Error) -> Error {
+    match error {
+        crate::Error::Core(error) => error,
+        crate::Error::Torch(error) => Error::Torch(error),
+        crate::Error::Shape { what, expected, found } => Error::Shape { what, expected, found },
+        crate::Error::Invalid { what, found, expected } => Error::Invalid { what, found, expected },
+        other => Error::Condition(other.to_string()),
+    }
+}
+
+impl Denoiser for Prompted<'_> {
+    fn denoise(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
+        self.strong(x, level)
+    }
+}
+
+impl Branches for Prompted<'_> {
+    fn strong(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
+        self.estimate(x, level, self.cond, self.extra)
+    }
+
+    fn weak(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
+        self.estimate(x, level, self.null, self.extra)
+    }
+
+    /// Both in one batch.
+    fn both(&self, x: &Tensor, level: NoiseLevel) -> Result<[Tensor; 2]> {
+        let batch = x.size()[0];
+        let twice = |t: &Tensor| Tensor::cat(&[t, t], 0);
+        let cond = self.cond.cat(self.null)?;
+        let x0 = self.estimate(&twice(x), level, &cond, self.extra.map(twice).as_ref())?;
+        Ok([x0.narrow(0, 0, batch), x0.narrow(0, batch, batch)])
+    }
+}

@@ -1,0 +1,86 @@
+//! How a request is carried out by a model: the way along the noise levels, and the guidance.
+
+use super::denoiser::Prompted;
+use super::request::{GuidanceOptions, GuidanceRule, NoiseKind, Request};
+use crate::scheduler::{SchedulerConfig, Start};
+use crate::{Error, Result};
+use tch::Tensor;
+use tweedie_core::guidance::{Apg, CfgPlusPlus, Guided, Interval, Rescaled};
+use tweedie_core::noise::Draw;
+use tweedie_core::{Denoiser, Grid, Noise};
+use tweedie_samplers::SamplerSpec;
+use tweedie_schedules::Schedule;
+
+/// The sampler and its grid.
+pub(super) struct Way {
+    pub(super) sampler: SamplerSpec,
+    pub(super) grid: Grid,
+    pub(super) start: Start,
+}
+
+impl Way {
+    pub(super) fn new(request: &Request, scheduler: &SchedulerConfig, schedule: &Schedule) -> Result<Self> {
+        let sampler = request.sampler.unwrap_or(scheduler.sampler);
+        let (grid, start) = match &request.grid {
+            Some(rule) => (rule.grid(schedule, request.steps)?, Start::Level),
+            None => scheduler.grid(&sampler, request.steps)?,
+        };
+        Ok(Way { sampler, grid, start })
+    }
+
+    /// The last `strength` of it, as diffusers counts it: `⌊steps·strength⌋` steps.
+    pub(super) fn last(&self, strength: f64) -> Result<Grid> {
+        let steps = self.grid.steps();
+        let left = ((steps as f64 * strength) as usize).min(steps);
+        if left == 0 {
+            let expected = format!("at least {:.3} for {steps} steps", 1.0 / steps as f64);
+            return Err(Error::invalid("the strength", strength, expected));
+        }
+        Ok(Grid::from_levels(self.grid.levels()[steps - left..].to_vec())?)
+    }
+}
+
+/// The source of a request's noise.
+pub(super) fn noise(request: &Request, seed: u64) -> Result<Noise> {
+    Ok(match request.noise {
+        NoiseKind::Torch => Noise::torch(seed)?,
+        NoiseKind::Seeded => {
+            let seeds = (0..request.count as u64).map(|k| seed.wrapping_add(k));
+            Noise::per_sample(seeds.collect::<Vec<_>>())
+        }
+    })
+}
+
+/// Noise for something else than the sampler's steps: `nth` tells apart what it is for.
+pub(super) fn aside(noise: &mut Noise, nth: usize, like: &Tensor) -> Result<Tensor> {
+    // Further than any sampler's steps go.
+    let draw = Draw { step: (1 << 20) + nth, nth: 0, between: None };
+    let mut out = None;
+    Ok(noise.at(draw, like, &mut out)?.shallow_clone())
+}
+
+/// The denoiser that a request's guidance makes of the two prompts.
+pub(super) fn guided<'a>(
+    prompted: Prompted<'a>,
+    options: &GuidanceOptions,
+    grid: &Grid,
+) -> Result<Box<dyn Denoiser + 'a>> {
+    let GuidanceOptions { scale, rescale, interval, rule } = *options;
+    let off = scale <= 1.0 && rule != GuidanceRule::CfgPlusPlus;
+    if off || prompted.guidance.is_some() {
+        return Ok(Box::new(prompted));
+    }
+    let prediction = prompted.prediction;
+    let inside: Box<dyn Denoiser + 'a> = match rule {
+        GuidanceRule::Cfg if rescale > 0.0 => {
+            Box::new(Rescaled { branches: prompted, scale, rescale, prediction })
+        }
+        GuidanceRule::Cfg => Box::new(Guided { branches: prompted, scale }),
+        GuidanceRule::CfgPlusPlus => Box::new(CfgPlusPlus::new(prompted, scale, grid)?),
+        GuidanceRule::Apg => Box::new(Apg::new(prompted, scale)),
+    };
+    match interval {
+        Some((low, high)) => Ok(Box::new(Interval::new(inside, prompted, low, high)?)),
+        None => Ok(inside),
+    }
+}

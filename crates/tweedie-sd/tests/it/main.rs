@@ -3,3 +3,5 @@
 
 mod parts;
 mod support;
+mod text_tokenizer;
+mod text_weighting;

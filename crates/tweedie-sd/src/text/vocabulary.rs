@@ -98,10 +98,10 @@ impl Vocabulary {
             }
             made.insert(whole);
         }
-        let lost: Vec<_> = self.ids.keys().filter(|token| !is_explained(token, &made)).collect();
-        match lost.first() {
+        let lost: Vec<_> = self.ids.iter().filter(|(token, _)| !is_explained(token, &made)).collect();
+        match lost.iter().min_by_key(|(_, id)| **id) {
             None => Ok(()),
-            Some(token) => Err(format!(
+            Some((token, _)) => Err(format!(
                 "{} tokens of the vocabulary, such as {token:?}, come from none of its {} merges: \
                  cut off, or of another model",
                 lost.len(),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use tweedie_sd::text::{PromptOptions, SpecialTokens, Tokenizer};
+use tweedie_sd::text::{PromptOptions, Tokenizer};
 
 /// What `make.py` wrote.
 #[derive(Deserialize)]
@@ -13,12 +13,21 @@ struct Golden {
     configs: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
     cases: Vec<Case>,
     framed: BTreeMap<String, Vec<Framed>>,
+    learned: Learned,
+}
+
+/// Words of so many vectors, and prompts with them.
+#[derive(Deserialize)]
+struct Learned {
+    tokens: Vec<(String, i64)>,
+    cases: Vec<Case>,
 }
 
 #[derive(Deserialize)]
 struct Case {
     prompt: String,
     ids: Vec<i64>,
+    #[serde(default)]
     decoded: String,
     /// Where a configuration's ids are others.
     #[serde(default)]
@@ -58,6 +67,12 @@ fn folder_of(golden: &Path, name: &str, files: &BTreeMap<String, serde_json::Val
 pub(crate) fn tokenizer(name: &str) -> Tokenizer {
     let golden: Golden = read(&golden_folder().join("ids.json"));
     Tokenizer::open(folder_of(&golden_folder(), name, &golden.configs[name]).path()).unwrap()
+}
+
+/// Words with the number of their vectors, and the ids of prompts with them, by diffusers.
+pub(crate) fn learned() -> (Vec<(String, i64)>, Vec<(String, Vec<i64>)>) {
+    let Learned { tokens, cases } = read::<Golden>(&golden_folder().join("ids.json")).learned;
+    (tokens, cases.into_iter().map(|case| (case.prompt, case.ids)).collect())
 }
 
 fn agrees_with_transformers(folder: &Path) {

@@ -6,6 +6,7 @@ pub mod files;
 mod nn;
 mod options;
 pub mod scheduler;
+pub mod text;
 pub mod unet;
 pub mod vae;
 

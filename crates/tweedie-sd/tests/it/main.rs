@@ -3,3 +3,8 @@
 
 mod parts;
 mod support;
+mod text_broken;
+mod text_inversion;
+mod text_prompt;
+mod text_tokenizer;
+mod text_weighting;

@@ -1,5 +1,6 @@
 //! What diffusers makes of the same weights (`golden/make.py`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // as in any test
 
+mod ldm;
 mod parts;
 mod support;

@@ -1,11 +1,14 @@
 //! What a model is on disk: a folder as diffusers saves it, or one file.
 
 mod folder;
+pub mod ldm;
+mod part;
 mod parts;
 
 pub(crate) use parts::weights;
 
 pub use folder::{Folder, Pipeline};
+pub use part::Part;
 
 use crate::{Error, Result};
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! What diffusers makes of the same weights (`golden/make.py`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // as in any test
 
+mod ldm;
 mod parts;
 mod support;
 mod text_broken;

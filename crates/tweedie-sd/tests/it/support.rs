@@ -8,6 +8,10 @@ pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
+pub(crate) fn json(name: &str) -> serde_json::Value {
+    serde_json::from_str(&std::fs::read_to_string(golden(name)).unwrap()).unwrap()
+}
+
 /// What diffusers gave for a pipeline, by name.
 pub(crate) struct Golden(Store);
 

@@ -144,6 +144,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    pub(crate) fn replace(&mut self, x: Tensor) -> Result<()> {
+        if x.size() != self.x.size() || x.kind() != self.x.kind() {
+            let expected = format!("{:?} of {:?}", self.x.size(), self.x.kind());
+            return Err(Error::shape("the state to go on from", expected, &x.size()));
+        }
+        self.known = None;
+        self.x = x;
+        Ok(())
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.index + 1 >= self.grid.len()
     }

@@ -121,6 +121,18 @@ impl Steps<'_> {
     }
 }
 
+impl Steps<'_> {
+    /// Goes on from another state at the level that the last step ended at: for callers that keep
+    /// part of the state at what they know it is, as inpainting does. What a solver remembers of
+    /// earlier steps stays.
+    ///
+    /// # Errors
+    /// If the shape or the kind is not the state's.
+    pub fn replace(&mut self, x: Tensor) -> Result<()> {
+        self.run.replace(x)
+    }
+}
+
 impl Iterator for Steps<'_> {
     type Item = Result<Step>;
 

@@ -42,6 +42,17 @@ pub enum Error {
         /// What differs.
         source: tweedie_torch::Error,
     },
+    /// A number stopped being finite.
+    #[error("{what} is not finite: are the weights of the {part} damaged?")]
+    NotFinite {
+        /// What has such a number.
+        what: &'static str,
+        /// The part that made it.
+        part: &'static str,
+    },
+    /// Whoever watches the work has ended it.
+    #[error("ended before the picture was done")]
+    Cancelled,
     /// A tensor has another shape than it must have.
     #[error("{what} has shape {found:?}, expected {expected}")]
     Shape {

@@ -22,7 +22,8 @@ impl Picture {
     /// # Errors
     /// If the file cannot be read, or is too large to be one that is meant.
     pub fn open(path: &Path) -> Result<Self> {
-        let broken = |e: image::ImageError| Error::model(path, format!("no picture that can be read: {e}"));
+        let broken =
+            |e: image::ImageError| Error::model(path, format!("no picture that can be read: {e}"));
         let file = std::fs::read(path).map_err(Error::file(path))?;
         let mut reader =
             ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(Error::file(path))?;
@@ -57,7 +58,8 @@ impl Picture {
     /// If libtorch refuses.
     pub fn to_tensor(&self, device: Device) -> Result<Tensor> {
         let (width, height) = self.size();
-        let pixels = tensor::from_u8(self.0.as_raw(), &[1, i64::from(height), i64::from(width), 3])?;
+        let pixels =
+            tensor::from_u8(self.0.as_raw(), &[1, i64::from(height), i64::from(width), 3])?;
         let x = pixels.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?.f_contiguous()?;
         Ok(x.f_div_scalar(255.0)?.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?.f_to_device(device)?)
     }
@@ -83,12 +85,16 @@ impl Picture {
         let (&[n, 3, height, width], true) = (&size[..], size.len() == 4) else {
             return Err(Error::shape("pictures", "[n, 3, height, width]", &size));
         };
-        let unit = x.f_to_kind(Kind::Float)?.f_div_scalar(2.0)?.f_add_scalar(0.5)?.f_clamp(0.0, 1.0)?;
-        let bytes = unit.f_mul_scalar(255.0)?.f_round()?.f_to_kind(Kind::Uint8)?.f_permute([0, 2, 3, 1])?;
+        let unit =
+            x.f_to_kind(Kind::Float)?.f_div_scalar(2.0)?.f_add_scalar(0.5)?.f_clamp(0.0, 1.0)?;
+        let bytes =
+            unit.f_mul_scalar(255.0)?.f_round()?.f_to_kind(Kind::Uint8)?.f_permute([0, 2, 3, 1])?;
         let picture = |i| -> Result<Self> {
             let pixels = tensor::to_u8(&bytes.f_narrow(0, i, 1)?)?;
             let image = RgbImage::from_raw(width as u32, height as u32, pixels);
-            image.map(Picture).ok_or_else(|| Error::shape("pictures", "sides that fit in 32 bits", &size))
+            image
+                .map(Picture)
+                .ok_or_else(|| Error::shape("pictures", "sides that fit in 32 bits", &size))
         };
         (0..n).map(picture).collect()
     }
@@ -107,7 +113,9 @@ impl Picture {
         for (key, text) in notes {
             match text.chars().all(|c| c != '\0' && u32::from(c) < 256) {
                 true => encoder.add_text_chunk(key.clone(), text.clone()).map_err(wrong)?,
-                false => encoder.add_itxt_chunk(key.clone(), text.replace('\0', "\u{fffd}")).map_err(wrong)?,
+                false => encoder
+                    .add_itxt_chunk(key.clone(), text.replace('\0', "\u{fffd}"))
+                    .map_err(wrong)?,
             }
         }
         let mut writer = encoder.write_header().map_err(wrong)?;

@@ -36,6 +36,19 @@ impl Options {
         Ok(Options { path: path.to_path_buf(), map: read_json(path, MOST_BYTES)? })
     }
 
+    /// Settings that come from elsewhere than a file of their own.
+    pub(crate) fn of(path: &Path, value: Value) -> Result<Self> {
+        match value {
+            Value::Object(map) => Ok(Options { path: path.to_path_buf(), map }),
+            _ => Err(Error::model(path, "its settings are no JSON object")),
+        }
+    }
+
+    /// The file that errors name.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What the file says under `key`, before it is taken.
     pub(crate) fn peek(&self, key: &str) -> Option<&Value> {
         self.map.get(key)

@@ -5,7 +5,7 @@ use crate::options::Options;
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
-use tweedie_core::{Grid, Prediction};
+use tweedie_core::{Grid, NoiseLevel, Prediction};
 use tweedie_samplers::{
     Coordinate, Deis, DpmPp2M, DpmPp2MSde, DpmPp3M, SamplerSpec, SecondOrder, SolverType, UniPc,
 };
@@ -98,7 +98,12 @@ impl SchedulerConfig {
     /// # Errors
     /// For a class or an option that is not known.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut o = Options::read(path)?;
+        Self::parse(Options::read(path)?)
+    }
+
+    /// From settings that are read already.
+    pub(crate) fn parse(mut o: Options) -> Result<Self> {
+        let path = &o.path().to_path_buf();
         let class = o.class(&CLASSES)?;
         let class = class.ok_or_else(|| Error::model(path, "_class_name is missing"))?;
         let betas = betas(&mut o)?;
@@ -208,11 +213,17 @@ impl SchedulerConfig {
             Betas::Cosine => Cosine { n, ..Cosine::default() }.build()?,
             Betas::Trained(betas) => Schedule::from_betas(betas)?,
         };
-        let table = table.on(tweedie_schedules::Scale::Vp)?;
-        match self.rescale_betas_zero_snr {
-            // Not quite pure noise: a sampler in sigma has no start there (diffusers' 2⁻²⁴ of alpha_bar).
-            true => Ok(table.with_terminal_alpha(2_f64.powi(-12))?),
-            false => Ok(table),
+        Ok(table.on(tweedie_schedules::Scale::Vp)?)
+    }
+
+    /// The table that a kind of sampler walks on: with a last level of pure noise if that is wanted, or
+    /// nearly so for samplers in sigma, which have no start there (diffusers' `alpha_bar` of 2⁻²⁴).
+    fn table_for(&self, convention: Convention) -> Result<Schedule> {
+        let table = self.schedule()?;
+        match (self.rescale_betas_zero_snr, convention) {
+            (false, _) => Ok(table),
+            (true, Convention::Ddim) => Ok(table.with_terminal_alpha(0.0)?),
+            (true, _) => Ok(table.with_terminal_alpha(2_f64.powi(-12))?),
         }
     }
 
@@ -222,9 +233,10 @@ impl SchedulerConfig {
     /// # Errors
     /// For no steps, and more than the table has.
     pub fn grid(&self, sampler: &SamplerSpec, steps: usize) -> Result<(Grid, Start)> {
-        let schedule = self.schedule()?;
         let convention = convention(sampler);
+        let schedule = self.table_for(convention)?;
         let zero = match convention {
+            _ if matches!(sampler, SamplerSpec::Ddpm) => true,
             Convention::Ddim => self.set_alpha_to_one.unwrap_or(!is_pndm(sampler)),
             _ => self.final_sigma_zero.unwrap_or(true),
         };
@@ -237,17 +249,27 @@ impl SchedulerConfig {
             (Convention::Euler, Spacing::Linspace | Spacing::Trailing) => Start::Level,
             _ => Start::Unit,
         };
-        let grid = match (self.sigmas, spacing) {
-            (Some(rule), _) if convention != Convention::Ddim => {
-                return Ok((between(&schedule, rule, steps)?, start));
+        let offset = self.steps_offset;
+        let placed = match spacing {
+            Spacing::Leading => Leading { offset, convention, end }.grid(&schedule, steps)?,
+            Spacing::Trailing => Trailing { end }.grid(&schedule, steps)?,
+            Spacing::Linspace => Linspace { convention, end }.grid(&schedule, steps)?,
+        };
+        let grid = match (self.sigmas, convention) {
+            (None, _) | (_, Convention::Ddim) => placed,
+            (Some(rule), Convention::Euler) => {
+                between(&schedule, rule, placed.levels()[steps - 1], placed.start(), steps)?
             }
-            (_, Spacing::Leading) => {
-                Leading { offset: self.steps_offset, convention, end }.grid(&schedule, steps)?
+            (Some(rule), Convention::DpmSolver) => {
+                between(&schedule, rule, schedule.least(), schedule.most(), steps)?
             }
-            (_, Spacing::Trailing) => Trailing { end }.grid(&schedule, steps)?,
-            (_, Spacing::Linspace) => Linspace { convention, end }.grid(&schedule, steps)?,
         };
         Ok((grid, start))
+    }
+
+    /// The table whose indices the UNet is told.
+    pub(crate) fn timesteps(&self, sampler: &SamplerSpec) -> Result<Schedule> {
+        self.table_for(convention(sampler))
     }
 }
 
@@ -260,8 +282,15 @@ pub enum Start {
     Level,
 }
 
-fn between(schedule: &Schedule, rule: Sigmas, steps: usize) -> Result<Grid> {
-    let (sigma_min, sigma_max) = (schedule.least().ratio(), schedule.most().ratio());
+/// Levels by a rule from `most` down to `least`, and clean data.
+fn between(
+    schedule: &Schedule,
+    rule: Sigmas,
+    least: NoiseLevel,
+    most: NoiseLevel,
+    steps: usize,
+) -> Result<Grid> {
+    let (sigma_min, sigma_max) = (least.ratio(), most.ratio());
     let sigmas = match rule {
         Sigmas::Karras => Karras { sigma_min, sigma_max, rho: 7.0 }.grid(steps)?,
         Sigmas::Exponential => Exponential { sigma_min, sigma_max }.grid(steps)?,

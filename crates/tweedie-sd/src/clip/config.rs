@@ -45,7 +45,12 @@ impl ClipConfig {
     /// # Errors
     /// For another class, a value outside its range, and an option that is not known.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut o = Options::read(path)?;
+        Self::parse(Options::read(path)?)
+    }
+
+    /// From settings that are read already.
+    pub(crate) fn parse(mut o: Options) -> Result<Self> {
+        let path = &o.path().to_path_buf();
         let classes: Vec<String> = o.or("architectures", vec!["CLIPTextModel".to_owned()])?;
         let projects = match classes.first().map(String::as_str) {
             Some("CLIPTextModel") => false,

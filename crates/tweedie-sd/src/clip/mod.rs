@@ -5,6 +5,7 @@ mod layer;
 
 pub use config::{Activation, ClipConfig};
 
+use crate::text::LearnedRows;
 use crate::{Error, Result};
 use layer::Layer;
 use tch::{Device, Kind, Tensor};
@@ -98,19 +99,12 @@ impl ClipText {
         &self.parameters
     }
 
-    /// Learns further tokens, whose numbers follow those that it knows: `[tokens, hidden_size]`.
+    /// Learns further tokens.
     ///
     /// # Errors
-    /// If the width is another.
-    pub fn append_tokens(&mut self, rows: &Tensor) -> Result<()> {
-        let (size, width) = (rows.size(), self.config.hidden_size);
-        if size.len() != 2 || size[1] != width {
-            return Err(Error::shape("new tokens", format!("[tokens, {width}]"), &size));
-        }
-        let _guard = tch::no_grad_guard();
-        let weight = &self.layers.tokens.weight;
-        let rows = rows.f_to_device(weight.device())?.f_to_kind(weight.kind())?;
-        self.layers.tokens.weight = Tensor::f_cat(&[weight, &rows], 0)?;
+    /// If their width is another.
+    pub fn learn(&mut self, rows: &LearnedRows) -> Result<()> {
+        self.layers.tokens.weight = rows.extend(&self.layers.tokens.weight)?;
         Ok(())
     }
 

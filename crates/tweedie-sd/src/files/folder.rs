@@ -1,18 +1,16 @@
 //! A pipeline as diffusers saves it: `model_index.json` and a folder for each part.
 
-use super::weights;
+use super::{Part, weights};
 use crate::clip::ClipConfig;
 use crate::options::Options;
 use crate::scheduler::SchedulerConfig;
+use crate::text::Tokenizer;
 use crate::unet::UnetConfig;
 use crate::vae::VaeConfig;
 use crate::{Error, Result};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tweedie_torch::weights::Store;
-
-/// What diffusers calls the weights of its own networks.
-const DIFFUSERS: &str = "diffusion_pytorch_model";
 
 /// A folder that holds a pipeline.
 #[derive(Clone, Debug)]
@@ -53,8 +51,95 @@ impl Folder {
     /// # Errors
     /// If it is no pipeline, or one that is not known.
     pub fn open(path: &Path, variant: Option<&str>) -> Result<Self> {
-        let index = path.join("model_index.json");
-        let mut o = Options::read(&index)?;
+        let pipeline = Pipeline::parse(Options::read(&path.join("model_index.json"))?)?;
+        Ok(Folder { path: path.to_path_buf(), variant: variant.map(str::to_owned), pipeline })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says of itself.
+    pub fn pipeline(&self) -> Pipeline {
+        self.pipeline
+    }
+
+    /// The UNet's settings.
+    ///
+    /// # Errors
+    /// If they cannot be read, or are not known.
+    pub fn unet_config(&self) -> Result<UnetConfig> {
+        UnetConfig::read(&self.config(Part::Unet)?)
+    }
+
+    /// The VAE's settings.
+    ///
+    /// # Errors
+    /// As [`unet_config`](Self::unet_config).
+    pub fn vae_config(&self) -> Result<VaeConfig> {
+        VaeConfig::read(&self.config(Part::Vae)?)
+    }
+
+    /// A text encoder's settings.
+    ///
+    /// # Errors
+    /// As [`unet_config`](Self::unet_config).
+    pub fn text_config(&self, part: Part) -> Result<ClipConfig> {
+        ClipConfig::read(&self.config(part)?)
+    }
+
+    /// The weights of a part.
+    ///
+    /// # Errors
+    /// If they are missing or broken.
+    pub fn store(&self, part: Part) -> Result<Store> {
+        weights_of(&self.part(part.folder())?, part, self.variant.as_deref())
+    }
+
+    /// The tokenizer of a text encoder.
+    ///
+    /// # Errors
+    /// If its files are missing or broken.
+    pub fn tokenizer(&self, part: Part) -> Result<Tokenizer> {
+        let name = if part == Part::TextEncoder2 { "tokenizer_2" } else { "tokenizer" };
+        Tokenizer::open(&self.part(name)?)
+    }
+
+    /// The scheduler's settings.
+    ///
+    /// # Errors
+    /// As [`unet_config`](Self::unet_config).
+    pub fn scheduler(&self) -> Result<SchedulerConfig> {
+        SchedulerConfig::read(&self.part("scheduler")?.join("scheduler_config.json"))
+    }
+
+    fn config(&self, part: Part) -> Result<PathBuf> {
+        Ok(self.part(part.folder())?.join("config.json"))
+    }
+
+    /// The folder of a part, which must be there.
+    fn part(&self, name: &str) -> Result<PathBuf> {
+        let part = self.path.join(name);
+        match part.is_dir() {
+            true => Ok(part),
+            false => Err(Error::model(&self.path, format!("the part {name} is missing"))),
+        }
+    }
+}
+
+/// The weights of a part in its folder.
+pub(super) fn weights_of(folder: &Path, part: Part, variant: Option<&str>) -> Result<Store> {
+    let stem = match part {
+        Part::Unet | Part::Vae => "diffusion_pytorch_model",
+        Part::TextEncoder | Part::TextEncoder2 => "model",
+    };
+    weights(folder, stem, variant)
+}
+
+impl Pipeline {
+    /// From `model_index.json`.
+    pub(super) fn parse(mut o: Options) -> Result<Self> {
         let class = o.class(&CLASSES)?.unwrap_or_default();
         let has = |o: &Options, part: &str| {
             o.peek(part).and_then(|v| v.get(1)).is_some_and(|class| !class.is_null())
@@ -74,7 +159,7 @@ impl Folder {
             "add_watermarker",
         ]);
         o.only(&[("image_encoder", json!([null, null]))])?;
-        for part in [
+        let parts = [
             "unet",
             "vae",
             "scheduler",
@@ -82,69 +167,14 @@ impl Folder {
             "text_encoder_2",
             "tokenizer",
             "tokenizer_2",
-        ] {
+        ];
+        for part in parts {
             let class: Option<Value> = o.take(part)?;
             check_class(&o, part, class.as_ref())?;
         }
         o.finish()?;
-        Ok(Folder { path: path.to_path_buf(), variant: variant.map(str::to_owned), pipeline })
+        Ok(pipeline)
     }
-
-    /// The folder.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// What it says of itself.
-    pub fn pipeline(&self) -> Pipeline {
-        self.pipeline
-    }
-
-    /// The UNet's settings and weights.
-    pub fn unet(&self) -> Result<(UnetConfig, Store)> {
-        let part = self.part("unet")?;
-        Ok((UnetConfig::read(&part.join("config.json"))?, self.store(&part, DIFFUSERS)?))
-    }
-
-    /// The VAE's settings and weights.
-    pub fn vae(&self) -> Result<(VaeConfig, Store)> {
-        vae(&self.part("vae")?, self.variant.as_deref())
-    }
-
-    /// A text encoder's settings and weights: `text_encoder` or `text_encoder_2`.
-    pub fn text_encoder(&self, name: &str) -> Result<(ClipConfig, Store)> {
-        let part = self.part(name)?;
-        Ok((ClipConfig::read(&part.join("config.json"))?, self.store(&part, "model")?))
-    }
-
-    /// A tokenizer's folder: `tokenizer` or `tokenizer_2`.
-    pub fn tokenizer(&self, name: &str) -> Result<PathBuf> {
-        self.part(name)
-    }
-
-    /// The scheduler's settings.
-    pub fn scheduler(&self) -> Result<SchedulerConfig> {
-        SchedulerConfig::read(&self.part("scheduler")?.join("scheduler_config.json"))
-    }
-
-    /// The folder of a part, which must be there.
-    fn part(&self, name: &str) -> Result<PathBuf> {
-        let part = self.path.join(name);
-        match part.is_dir() {
-            true => Ok(part),
-            false => Err(Error::model(&self.path, format!("the part {name} is missing"))),
-        }
-    }
-
-    fn store(&self, part: &Path, stem: &str) -> Result<Store> {
-        weights(part, stem, self.variant.as_deref())
-    }
-}
-
-/// The settings and weights of a VAE in a folder of its own.
-pub(crate) fn vae(folder: &Path, variant: Option<&str>) -> Result<(VaeConfig, Store)> {
-    let config = VaeConfig::read(&folder.join("config.json"))?;
-    Ok((config, weights(folder, DIFFUSERS, variant)?))
 }
 
 /// That a part is of a class that is built; its own settings say more.

@@ -4,14 +4,188 @@ mod folder;
 pub mod ldm;
 mod part;
 mod parts;
+mod single;
 
 pub(crate) use parts::weights;
 
 pub use folder::{Folder, Pipeline};
 pub use part::Part;
+pub use single::Single;
 
+use crate::clip::ClipConfig;
+use crate::scheduler::SchedulerConfig;
+use crate::text::Tokenizer;
+use crate::unet::UnetConfig;
+use crate::vae::VaeConfig;
 use crate::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tweedie_torch::weights::Store;
+
+/// Which of several files of a model are used, and what is laid over them.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// `fp16` and the like: of files that are there in several kinds.
+    pub variant: Option<String>,
+    /// A VAE in place of the model's own: a folder with `config.json`.
+    pub vae: Option<PathBuf>,
+    /// A folder with a tokenizer, for models that are one file: CLIP's own if none.
+    pub tokenizer: Option<PathBuf>,
+}
+
+/// A model on disk. Its settings are read, its weights are not yet.
+#[derive(Debug)]
+pub struct Files {
+    layout: Layout,
+    options: OpenOptions,
+    unet: UnetConfig,
+    vae: VaeConfig,
+}
+
+#[derive(Debug)]
+enum Layout {
+    Folder(Folder),
+    Single(Box<Single>),
+}
+
+impl Files {
+    /// Reads what a model says of itself.
+    ///
+    /// # Errors
+    /// If it is no model, one of a kind that is not known, or one of parts that are not of one model.
+    pub fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
+        refuse_pickle(path)?;
+        let layout = match path.is_dir() {
+            true => Layout::Folder(Folder::open(path, options.variant.as_deref())?),
+            false => Layout::Single(Box::new(Single::open(path)?)),
+        };
+        let (unet, own) = match &layout {
+            Layout::Folder(folder) => (folder.unet_config()?, folder.vae_config()),
+            Layout::Single(single) => (single.unet_config()?, single.vae_config()),
+        };
+        let vae = match &options.vae {
+            Some(vae) => VaeConfig::read(&vae.join("config.json"))?,
+            None => own?,
+        };
+        let files = Files { layout, options: options.clone(), unet, vae };
+        files.check()?;
+        Ok(files)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match &self.layout {
+            Layout::Folder(folder) => folder.path(),
+            Layout::Single(single) => single.path(),
+        }
+    }
+
+    /// What kind of pipeline it is.
+    pub fn pipeline(&self) -> Pipeline {
+        match &self.layout {
+            Layout::Folder(folder) => folder.pipeline(),
+            Layout::Single(single) => single.pipeline(),
+        }
+    }
+
+    /// The settings of its UNet.
+    pub fn unet_config(&self) -> &UnetConfig {
+        &self.unet
+    }
+
+    /// The settings of its VAE.
+    pub fn vae_config(&self) -> &VaeConfig {
+        &self.vae
+    }
+
+    /// The UNet's weights.
+    ///
+    /// # Errors
+    /// If its files cannot be read.
+    pub fn unet(&self) -> Result<Store> {
+        self.store(Part::Unet)
+    }
+
+    /// The VAE's weights.
+    ///
+    /// # Errors
+    /// If its files cannot be read.
+    pub fn vae(&self) -> Result<Store> {
+        match &self.options.vae {
+            Some(vae) => folder::weights_of(vae, Part::Vae, self.options.variant.as_deref()),
+            None => self.store(Part::Vae),
+        }
+    }
+
+    /// Its text encoders: one, or SDXL's two.
+    pub fn text_parts(&self) -> &'static [Part] {
+        const BOTH: [Part; 2] = [Part::TextEncoder, Part::TextEncoder2];
+        match self.pipeline() {
+            Pipeline { xl: false, .. } => &BOTH[..1],
+            Pipeline { refiner: true, .. } => &BOTH[1..],
+            _ => &BOTH,
+        }
+    }
+
+    /// A text encoder's settings and weights.
+    ///
+    /// # Errors
+    /// If its files cannot be read.
+    pub fn text_encoder(&self, part: Part) -> Result<(ClipConfig, Store)> {
+        let config = match &self.layout {
+            Layout::Folder(folder) => folder.text_config(part)?,
+            Layout::Single(single) => single.text_config(part)?,
+        };
+        Ok((config, self.store(part)?))
+    }
+
+    /// The tokenizer of a text encoder.
+    ///
+    /// # Errors
+    /// If its files cannot be read.
+    pub fn tokenizer(&self, part: Part) -> Result<Tokenizer> {
+        match (&self.layout, &self.options.tokenizer) {
+            (_, Some(folder)) => Tokenizer::open(folder),
+            (Layout::Folder(folder), None) => folder.tokenizer(part),
+            (Layout::Single(single), None) => single.tokenizer(part),
+        }
+    }
+
+    /// The scheduler's settings.
+    ///
+    /// # Errors
+    /// If its file cannot be read.
+    pub fn scheduler(&self) -> Result<SchedulerConfig> {
+        match &self.layout {
+            Layout::Folder(folder) => folder.scheduler(),
+            Layout::Single(single) => single.scheduler(),
+        }
+    }
+
+    /// Whether its UNet takes a mask and what it leaves of a picture.
+    pub fn takes_mask(&self) -> bool {
+        self.unet.in_channels == 2 * self.vae.latent_channels + 1
+    }
+
+    fn store(&self, part: Part) -> Result<Store> {
+        match &self.layout {
+            Layout::Folder(folder) => folder.store(part),
+            Layout::Single(single) => single.store(part),
+        }
+    }
+
+    /// That UNet and VAE have latents of as many channels.
+    fn check(&self) -> Result<()> {
+        let (unet, latent) = (&self.unet, self.vae.latent_channels);
+        if unet.out_channels == latent && (unet.in_channels == latent || self.takes_mask()) {
+            return Ok(());
+        }
+        let problem = format!(
+            "its UNet takes {} channels and gives {}, its VAE has latents of {latent}: they are not of one model",
+            unet.in_channels, unet.out_channels
+        );
+        Err(Error::model(self.path(), problem))
+    }
+}
 
 /// Refuses what could run code when it is read, with a way out of it.
 pub(crate) fn refuse_pickle(path: &Path) -> Result<()> {

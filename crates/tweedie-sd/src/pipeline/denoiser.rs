@@ -27,7 +27,13 @@ pub(super) struct Prompted<'a> {
 
 impl Prompted<'_> {
     /// `x0` under `cond`, of a state that may be at any scale.
-    fn estimate(&self, x: &Tensor, level: NoiseLevel, cond: &Cond, extra: Option<&Tensor>) -> Result<Tensor> {
+    fn estimate(
+        &self,
+        x: &Tensor,
+        level: NoiseLevel,
+        cond: &Cond,
+        extra: Option<&Tensor>,
+    ) -> Result<Tensor> {
         if level.is_clean() {
             return Ok(x / level.alpha);
         }
@@ -38,13 +44,15 @@ impl Prompted<'_> {
             t = t.round();
         }
         let batch = x.size()[0];
-        let timesteps = Tensor::f_full([batch], t, (Kind::Float, x.device())).map_err(tweedie_torch::Error::from)?;
+        let timesteps = Tensor::f_full([batch], t, (Kind::Float, x.device()))
+            .map_err(tweedie_torch::Error::from)?;
         let x = if to_vp == 1.0 { x.shallow_clone() } else { x * to_vp };
         let input = match extra {
             Some(extra) => Tensor::f_cat(&[&x, extra], 1).map_err(tweedie_torch::Error::from)?,
             None => x.shallow_clone(),
         };
-        let output = self.unet.forward(&input, &timesteps, cond, self.guidance).map_err(into_core)?;
+        let output =
+            self.unet.forward(&input, &timesteps, cond, self.guidance).map_err(into_core)?;
         let (mut c_skip, mut c_out) = self.prediction.denoiser(level);
         if !(c_skip.is_finite() && c_out.is_finite()) {
             let why = "the prediction does not determine x0 there";

@@ -90,7 +90,15 @@ impl StableDiffusion {
         let files = Files::open(path, &options.files)?;
         let scheduler = files.scheduler()?;
         let schedule = scheduler.schedule()?;
-        Ok(StableDiffusion { files, options, scheduler, schedule, text: None, unet: None, vae: None })
+        Ok(StableDiffusion {
+            files,
+            options,
+            scheduler,
+            schedule,
+            text: None,
+            unet: None,
+            vae: None,
+        })
     }
 
     /// What it was opened from.
@@ -114,11 +122,11 @@ impl StableDiffusion {
     /// For a request that makes no sense, files that don't fit together, or if `watch` ends it.
     pub fn generate(&mut self, request: &Request, watch: &mut Watch<'_>) -> Result<Output> {
         let _guard = tch::no_grad_guard();
-        self.schedule = self.scheduler.schedule()?;
         let factor = self.files.vae_config().factor();
         request.check(factor)?;
         let [height, width] = self.size(request, factor)?;
-        let way = Way::new(request, &self.scheduler, &self.schedule)?;
+        let way = Way::new(request, &self.scheduler)?;
+        self.schedule = self.scheduler.timesteps(&way.sampler)?;
         tell(watch, Progress::Text)?;
         let conditions = self.conditions(request, [height, width])?;
         let mut noise = noise(request, request.seed)?;
@@ -172,7 +180,8 @@ impl StableDiffusion {
     fn conditions(&mut self, request: &Request, size: [i64; 2]) -> Result<Conditions> {
         if self.text.is_none() {
             let Options { kind, device, .. } = self.options;
-            self.text = Some(TextEncoders::open(&self.files, &self.options.inversions, kind, device)?);
+            self.text =
+                Some(TextEncoders::open(&self.files, &self.options.inversions, kind, device)?);
         }
         let Some(text) = &self.text else { return Err(Error::Cancelled) };
         let (width, wanted) = (text.width(), self.files.unet_config().cross_attention_dim);
@@ -207,7 +216,8 @@ impl StableDiffusion {
         let Some(init) = &request.init else {
             let mut begun = from_noise(way, shape, device, noise)?;
             if let Some(variation) = request.variation {
-                let other = plan::noise(request, variation.seed)?.initial(shape, Kind::Float, device)?;
+                let other =
+                    plan::noise(request, variation.seed)?.initial(shape, Kind::Float, device)?;
                 begun.x = slerp(&begun.x, &other, variation.weight)?;
             }
             return Ok(begun);
@@ -275,7 +285,7 @@ impl StableDiffusion {
         let larger = |side: i64| (side as f64 * hires.scale).round() as i64;
         let size = [larger(size[2]), larger(size[3])];
         let latents = latents.f_upsample_bicubic2d(size, false, None, None)?;
-        let way = Way::new(request, &self.scheduler, &self.schedule)?;
+        let way = Way::new(request, &self.scheduler)?;
         let (sampler, grid) = (way.sampler, way.last(hires.strength)?);
         let conditions = self.conditions(request, size.map(|side| side * factor))?;
         let mut noise = noise(request, request.seed)?;
@@ -288,7 +298,7 @@ impl StableDiffusion {
 
     fn load_unet(&mut self) -> Result<()> {
         if self.unet.is_none() {
-            let (config, store) = self.files.unet()?;
+            let (config, store) = (self.files.unet_config().clone(), self.files.unet()?);
             self.unet = Some(Unet::new(config, store, self.options.kind, self.options.device)?);
         }
         Ok(())
@@ -296,7 +306,7 @@ impl StableDiffusion {
 
     fn vae(&mut self) -> Result<&Vae> {
         if self.vae.is_none() {
-            let (config, store) = self.files.vae()?;
+            let (config, store) = (self.files.vae_config().clone(), self.files.vae()?);
             let vae = Vae::new(config, store, self.options.kind, self.options.device)?;
             self.vae = Some(vae.tiled(self.options.tiled));
         }
@@ -312,6 +322,7 @@ fn slerp(a: &Tensor, b: &Tensor, weight: f64) -> Result<Tensor> {
     };
     let norms = dot(a, a)?.f_mul(&dot(b, b)?)?.f_sqrt()?;
     let angle = dot(a, b)?.f_div(&norms)?.f_clamp(-1.0, 1.0)?.f_acos()?;
-    let share = |w: f64| -> Result<Tensor> { Ok(angle.f_mul_scalar(w)?.f_sin()?.f_div(&angle.f_sin()?)?) };
+    let share =
+        |w: f64| -> Result<Tensor> { Ok(angle.f_mul_scalar(w)?.f_sin()?.f_div(&angle.f_sin()?)?) };
     Ok(a.f_mul(&share(1.0 - weight)?)?.f_add(&b.f_mul(&share(weight)?)?)?)
 }

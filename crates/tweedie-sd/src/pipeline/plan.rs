@@ -9,7 +9,6 @@ use tweedie_core::guidance::{Apg, CfgPlusPlus, Guided, Interval, Rescaled};
 use tweedie_core::noise::Draw;
 use tweedie_core::{Denoiser, Grid, Noise};
 use tweedie_samplers::SamplerSpec;
-use tweedie_schedules::Schedule;
 
 /// The sampler and its grid.
 pub(super) struct Way {
@@ -19,10 +18,12 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn new(request: &Request, scheduler: &SchedulerConfig, schedule: &Schedule) -> Result<Self> {
+    pub(super) fn new(request: &Request, scheduler: &SchedulerConfig) -> Result<Self> {
         let sampler = request.sampler.unwrap_or(scheduler.sampler);
         let (grid, start) = match &request.grid {
-            Some(rule) => (rule.grid(schedule, request.steps)?, Start::Level),
+            Some(rule) => {
+                (rule.grid(&scheduler.timesteps(&sampler)?, request.steps)?, Start::Level)
+            }
             None => scheduler.grid(&sampler, request.steps)?,
         };
         Ok(Way { sampler, grid, start })

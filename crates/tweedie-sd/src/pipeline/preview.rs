@@ -24,7 +24,8 @@ impl Previewer {
         let side = 16;
         let latents = Noise::seeded(0).initial(&[1, channels, side, side], Kind::Float, device)?;
         // Flat patches: pictures are mostly that, and white noise is never decoded.
-        let latents = latents.f_avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None)?.f_mul_scalar(2.0)?;
+        let latents =
+            latents.f_avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None)?.f_mul_scalar(2.0)?;
         let latents = latents.f_upsample_nearest2d([side, side], None, None)?;
         let pictures = vae.decode(&latents)?;
         let small = pictures.f_adaptive_avg_pool2d([side, side])?;

@@ -1,7 +1,7 @@
 //! From prompts to the UNet's condition.
 
 use super::request::{Request, Sizes};
-use crate::files::{Files, Pipeline};
+use crate::files::{Files, Part, Pipeline};
 use crate::text::{ClipEncoder, EncodedPrompt, PromptOptions, TextualInversion, Tokenizer};
 use crate::{ClipText, Error, Result};
 use std::path::PathBuf;
@@ -22,20 +22,28 @@ pub(super) struct Conditions {
 }
 
 impl TextEncoders {
-    pub(super) fn open(files: &Files, inversions: &[PathBuf], kind: Kind, device: Device) -> Result<Self> {
+    pub(super) fn open(
+        files: &Files,
+        inversions: &[PathBuf],
+        kind: Kind,
+        device: Device,
+    ) -> Result<Self> {
         let pipeline = files.pipeline();
         let mut encoders = vec![];
-        for &(part, tokenizer) in files.text_parts() {
-            let mut tokenizer = files.tokenizer(tokenizer)?;
+        for &part in files.text_parts() {
+            let mut tokenizer = files.tokenizer(part)?;
             let (config, store) = files.text_encoder(part)?;
-            let mut encoder = ClipText::new(part, config, store, kind, device)?;
+            let mut encoder = ClipText::new(part.folder(), config, store, kind, device)?;
             if tokenizer.vocab_size() > encoder.config().vocab_size {
                 let (tokens, known) = (tokenizer.vocab_size(), encoder.config().vocab_size);
-                let problem = format!("its tokenizer has {tokens} tokens, {part} knows {known}: they are not of one model");
+                let problem = format!(
+                    "its tokenizer has {tokens} tokens, {part} knows {known}: they are not of one model"
+                );
                 return Err(Error::model(files.path(), problem));
             }
             for path in inversions {
-                let which = if part == "text_encoder_2" { ClipEncoder::G } else { ClipEncoder::L };
+                let which =
+                    if part == Part::TextEncoder2 { ClipEncoder::G } else { ClipEncoder::L };
                 let learned = TextualInversion::open(path, None)?;
                 let rows = learned.add_to(&mut tokenizer, which, encoder.config().hidden_size)?;
                 encoder.learn(&rows)?;
@@ -56,7 +64,10 @@ impl TextEncoders {
         let negative = request.negative_prompt.as_deref().unwrap_or_default();
         let [prompt, mut other] = self.both(&request.prompt, negative, request)?;
         if request.negative_prompt.is_none() && self.pipeline.zeros_for_no_prompt {
-            other = Said { context: other.context.f_zeros_like()?, pooled: other.pooled.f_zeros_like()? };
+            other = Said {
+                context: other.context.f_zeros_like()?,
+                pooled: other.pooled.f_zeros_like()?,
+            };
         }
         let cond = |said: Said, score| -> Result<Cond> {
             let vector = match self.pipeline.xl {
@@ -78,7 +89,8 @@ impl TextEncoders {
     fn numbers(&self, sizes: Sizes, [height, width]: [i64; 2], score: f64) -> Vec<f64> {
         let original = sizes.original.unwrap_or((height, width));
         let target = sizes.target.unwrap_or((height, width));
-        let mut numbers = vec![original.0 as f64, original.1 as f64, sizes.crop.0 as f64, sizes.crop.1 as f64];
+        let mut numbers =
+            vec![original.0 as f64, original.1 as f64, sizes.crop.0 as f64, sizes.crop.1 as f64];
         match self.pipeline.aesthetics_score {
             true => numbers.push(score),
             false => numbers.extend([target.0 as f64, target.1 as f64]),
@@ -89,16 +101,18 @@ impl TextEncoders {
     /// Both prompts, in as many chunks as the longer one has.
     fn both(&self, prompt: &str, negative: &str, request: &Request) -> Result<[Said; 2]> {
         let options = PromptOptions { weighting: request.weighting, long: request.long_prompts };
+        let skips = [request.clip_skip, request.negative_clip_skip.unwrap_or(request.clip_skip)];
         let (mut contexts, mut pooled) = ([vec![], vec![]], [None, None]);
         for (tokenizer, encoder) in &self.encoders {
-            let mut prompts = [tokenizer.encode(prompt, options)?, tokenizer.encode(negative, options)?];
+            let mut prompts =
+                [tokenizer.encode(prompt, options)?, tokenizer.encode(negative, options)?];
             let chunks = prompts[0].chunks().max(prompts[1].chunks());
             for (which, prompt) in prompts.iter_mut().enumerate() {
                 if let Some(cut) = &prompt.cut {
                     tracing::warn!("the prompt is too long: {cut:?} was cut off");
                 }
                 prompt.pad_to(chunks);
-                let said = self.say(encoder, prompt, request.clip_skip)?;
+                let said = self.say(encoder, prompt, skips[which])?;
                 contexts[which].push(said.context);
                 pooled[which] = Some(said.pooled);
             }
@@ -106,7 +120,9 @@ impl TextEncoders {
         let [first, second] = contexts;
         let [pooled_first, pooled_second] = pooled;
         let said = |contexts: Vec<Tensor>, pooled: Option<Tensor>| -> Result<Said> {
-            let pooled = pooled.ok_or_else(|| Error::invalid("the model", "without text encoders", "one or two"))?;
+            let pooled = pooled.ok_or_else(|| {
+                Error::invalid("the model", "without text encoders", "one or two")
+            })?;
             Ok(Said { context: Tensor::f_cat(&contexts, 2)?, pooled })
         };
         Ok([said(first, pooled_first)?, said(second, pooled_second)?])
@@ -122,7 +138,8 @@ impl TextEncoders {
             let most = encoded.states.len() - 1 - usize::from(self.pipeline.xl);
             Error::invalid("clip_skip", clip_skip, format!("at most {most}"))
         })?;
-        let state = if self.pipeline.xl { state.shallow_clone() } else { encoder.final_norm(state) };
+        let state =
+            if self.pipeline.xl { state.shallow_clone() } else { encoder.final_norm(state) };
         let width = encoder.config().hidden_size;
         let context = prompt.apply_weights(&state.f_reshape([1, -1, width])?)?;
         Ok(Said {

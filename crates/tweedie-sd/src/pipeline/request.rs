@@ -35,6 +35,8 @@ pub struct Request {
     pub height: Option<i64>,
     /// Layers of the text encoder to leave out at its end.
     pub clip_skip: usize,
+    /// The same for the negative prompt, if not as many: diffusers leaves out none there.
+    pub negative_clip_skip: Option<usize>,
     /// Whether `(word:1.2)` in a prompt is a weight.
     pub weighting: bool,
     /// Whether a prompt may have more than 77 tokens, in chunks of 75.
@@ -148,6 +150,7 @@ impl Default for Request {
             width: None,
             height: None,
             clip_skip: 0,
+            negative_clip_skip: None,
             weighting: false,
             long_prompts: false,
             init: None,
@@ -181,10 +184,18 @@ impl Request {
             return Err(Error::invalid("steps", 0, "at least 1"));
         }
         if !(1..=MOST_PICTURES).contains(&self.count) {
-            return Err(Error::invalid("the number of pictures", self.count, format!("1 to {MOST_PICTURES}")));
+            return Err(Error::invalid(
+                "the number of pictures",
+                self.count,
+                format!("1 to {MOST_PICTURES}"),
+            ));
         }
         if !self.guidance.scale.is_finite() {
-            return Err(Error::invalid("the guidance scale", self.guidance.scale, "a finite number"));
+            return Err(Error::invalid(
+                "the guidance scale",
+                self.guidance.scale,
+                "a finite number",
+            ));
         }
         share("the guidance's rescale", self.guidance.rescale, true)?;
         if let Some(init) = &self.init {
@@ -196,7 +207,11 @@ impl Request {
         if let Some(hires) = &self.hires {
             share("the strength of the second pass", hires.strength, false)?;
             if !(hires.scale > 1.0 && hires.scale <= 8.0) {
-                return Err(Error::invalid("the second pass's scale", hires.scale, "above 1, up to 8"));
+                return Err(Error::invalid(
+                    "the second pass's scale",
+                    hires.scale,
+                    "above 1, up to 8",
+                ));
             }
         }
         Ok(())
@@ -209,5 +224,9 @@ pub(super) fn check_side(what: &'static str, side: i64, factor: i64) -> Result<(
         return Ok(());
     }
     let down = (side / factor * factor).clamp(factor, LARGEST_SIDE / factor * factor);
-    Err(Error::invalid(what, side, format!("a multiple of {factor} up to {LARGEST_SIDE}, such as {down}")))
+    Err(Error::invalid(
+        what,
+        side,
+        format!("a multiple of {factor} up to {LARGEST_SIDE}, such as {down}"),
+    ))
 }

@@ -28,7 +28,12 @@ pub(super) struct Kept {
 
 impl Kept {
     /// `x` with the known part as it is at a level of noise; at the end it is clean.
-    pub(super) fn back_in(&self, x: &Tensor, level: tweedie_core::NoiseLevel, end: bool) -> Result<Tensor> {
+    pub(super) fn back_in(
+        &self,
+        x: &Tensor,
+        level: tweedie_core::NoiseLevel,
+        end: bool,
+    ) -> Result<Tensor> {
         let known = match end {
             true => self.latent.shallow_clone(),
             false => mixed(&self.latent, level, &self.noise)?,
@@ -43,7 +48,12 @@ fn mixed(x0: &Tensor, level: tweedie_core::NoiseLevel, noise: &Tensor) -> Result
 }
 
 /// From noise alone: `shape` is `[count, channels, height, width]` of the latents.
-pub(super) fn from_noise(way: Way, shape: &[i64; 4], device: Device, noise: &mut Noise) -> Result<Begun> {
+pub(super) fn from_noise(
+    way: Way,
+    shape: &[i64; 4],
+    device: Device,
+    noise: &mut Noise,
+) -> Result<Begun> {
     let x = noise.initial(shape, Kind::Float, device)?;
     let x = scaled(x, way.start, &way.grid)?;
     Ok(Begun { x, grid: way.grid, extra: None, kept: None })
@@ -79,7 +89,11 @@ pub(super) fn from_picture(
         let latent = vae.encode(picture)?;
         let (mean, std) = (batch(&latent.mean, request)?, batch(&latent.std, request)?);
         // PyTorch's stream gives one draw for all pictures; keyed noise one for each.
-        let like = if request.noise == NoiseKind::Torch { mean.f_narrow(0, 0, 1)? } else { mean.shallow_clone() };
+        let like = if request.noise == NoiseKind::Torch {
+            mean.f_narrow(0, 0, 1)?
+        } else {
+            mean.shallow_clone()
+        };
         Ok(mean.f_add(&std.f_mul(&aside(noise, nth, &like)?)?)?)
     };
     let from_scratch = mask.is_some() && init.strength >= 1.0;

@@ -3,6 +3,7 @@
 //! Read [`Tokenizer`] first, then [`PromptOptions`] and [`EncodedPrompt`]; [`weighting`] is the
 //! notation of weights and [`TextualInversion`] adds learned words.
 
+mod built_in;
 mod inversion;
 mod prompt;
 mod roles;

@@ -98,7 +98,8 @@ impl Vocabulary {
             }
             made.insert(whole);
         }
-        let lost: Vec<_> = self.ids.iter().filter(|(token, _)| !is_explained(token, &made)).collect();
+        let lost: Vec<_> =
+            self.ids.iter().filter(|(token, _)| !is_explained(token, &made)).collect();
         match lost.iter().min_by_key(|(_, id)| **id) {
             None => Ok(()),
             Some((token, _)) => Err(format!(

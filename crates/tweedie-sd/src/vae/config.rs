@@ -40,7 +40,12 @@ impl VaeConfig {
     /// # Errors
     /// For another class, a value outside its range, and an option that is not known.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut o = Options::read(path)?;
+        Self::parse(Options::read(path)?)
+    }
+
+    /// From settings that are read already.
+    pub(crate) fn parse(mut o: Options) -> Result<Self> {
+        let path = &o.path().to_path_buf();
         o.class(&["AutoencoderKL"])?;
         let block_out_channels: Vec<i64> = o.or("block_out_channels", vec![64])?;
         for (key, block) in

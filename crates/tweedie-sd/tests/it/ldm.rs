@@ -11,11 +11,7 @@ use tweedie_torch::weights::{self, StateDict, Store};
 /// The weights of a part as its folder has them.
 fn weights_of(pipeline: &str, part: Part) -> StateDict {
     let folder = Folder::open(&golden(pipeline), None).unwrap();
-    let store = match part {
-        Part::Unet => folder.unet().unwrap().1,
-        Part::Vae => folder.vae().unwrap().1,
-        text => folder.text_encoder(text.folder()).unwrap().1,
-    };
+    let store = folder.store(part).unwrap();
     store.names().map(|n| (n.to_owned(), store.get(n).unwrap().unwrap())).collect()
 }
 

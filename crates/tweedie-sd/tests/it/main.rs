@@ -3,6 +3,7 @@
 
 mod ldm;
 mod parts;
+mod runs;
 mod support;
 mod text_broken;
 mod text_inversion;

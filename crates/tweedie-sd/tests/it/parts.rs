@@ -3,7 +3,7 @@
 use crate::support::{CPU, Golden, PIPELINES, golden, off};
 use tch::Tensor;
 use tweedie_core::Cond;
-use tweedie_sd::files::Folder;
+use tweedie_sd::files::{Folder, Part};
 use tweedie_sd::{ClipText, Unet, Vae};
 
 /// Sums in single precision over some hundred terms, in another order.
@@ -18,12 +18,12 @@ fn text_encoders_say_what_transformers_does() {
     let mut seen = 0;
     for pipeline in PIPELINES {
         let (folder, golden) = (folder(pipeline), Golden::of(pipeline));
-        for (part, name) in [("text_encoder", "text"), ("text_encoder_2", "text_2")] {
+        for (part, name) in [(Part::TextEncoder, "text"), (Part::TextEncoder2, "text_2")] {
             if golden.get(&format!("{name}.prompt.ids")).is_none() {
                 continue;
             }
-            let (config, store) = folder.text_encoder(part).unwrap();
-            let text = ClipText::new(part, config, store, CPU.0, CPU.1).unwrap();
+            let (config, store) = (folder.text_config(part).unwrap(), folder.store(part).unwrap());
+            let text = ClipText::new(part.folder(), config, store, CPU.0, CPU.1).unwrap();
             for which in ["prompt", "negative"] {
                 let expected = |what: &str| golden.tensor(&format!("{name}.{which}.{what}"));
                 let found = text.forward(&expected("ids")).unwrap();
@@ -45,7 +45,8 @@ fn text_encoders_say_what_transformers_does() {
 fn unets_say_what_diffusers_does() {
     for pipeline in PIPELINES {
         let golden = Golden::of(pipeline);
-        let (config, store) = folder(pipeline).unet().unwrap();
+        let folder = folder(pipeline);
+        let (config, store) = (folder.unet_config().unwrap(), folder.store(Part::Unet).unwrap());
         let unet = Unet::new(config, store, CPU.0, CPU.1).unwrap();
         let vector = golden
             .get("unet.text_embeds")
@@ -62,7 +63,8 @@ fn unets_say_what_diffusers_does() {
 fn vaes_say_what_diffusers_does() {
     for pipeline in PIPELINES {
         let golden = Golden::of(pipeline);
-        let (config, store) = folder(pipeline).vae().unwrap();
+        let folder = folder(pipeline);
+        let (config, store) = (folder.vae_config().unwrap(), folder.store(Part::Vae).unwrap());
         let scale = config.scaling_factor;
         let vae = Vae::new(config, store, CPU.0, CPU.1).unwrap();
         let latent = vae.encode(&golden.tensor("vae.image")).unwrap();

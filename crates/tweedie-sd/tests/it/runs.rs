@@ -4,7 +4,7 @@ use crate::support::{Golden, golden, off};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use tch::Kind;
-use tweedie_samplers::{Deis, DpmPp2M, SamplerSpec, UniPc};
+use tweedie_samplers::{Accelerated, Deis, DpmPp2M, SamplerSpec, UniPc};
 use tweedie_sd::StableDiffusion;
 use tweedie_sd::image::Picture;
 use tweedie_sd::pipeline::{GuidanceOptions, Init, NoiseKind, Options, Request, Sizes};
@@ -21,7 +21,9 @@ fn sampler(case: &Value, sd: &StableDiffusion) -> SamplerSpec {
     let named = |name| SamplerSpec::by_name(name).unwrap();
     match case["scheduler"].as_str() {
         None => sd.scheduler().sampler,
-        Some("DDIMScheduler") if case["eta"].is_number() => named("ddpm"),
+        Some("DDIMScheduler") if case["eta"].is_number() => {
+            SamplerSpec::Accelerated(Accelerated::ddpm())
+        }
         Some("DDIMScheduler") => named("ddim"),
         Some("PNDMScheduler") => named("plms"),
         Some("EulerDiscreteScheduler") => named("euler"),
@@ -74,7 +76,7 @@ fn run(pipeline: &str, case: &Value) -> (tch::Tensor, Vec<Picture>) {
         negative_prompt: case["negative_prompt"].as_str().map(str::to_owned),
         steps: number("steps").unwrap() as usize,
         sampler: Some(sampler),
-        whole_timesteps: true,
+        whole_timesteps: matches!(sampler, SamplerSpec::DpmPp2M(_) | SamplerSpec::UniPc(_)),
         guidance: GuidanceOptions {
             scale: number("guidance_scale").unwrap(),
             rescale: number("guidance_rescale").unwrap_or(0.0),
@@ -86,6 +88,7 @@ fn run(pipeline: &str, case: &Value) -> (tch::Tensor, Vec<Picture>) {
         width: number("width").map(|w| w as i64),
         height: number("height").map(|h| h as i64),
         clip_skip: number("clip_skip").unwrap_or(0.0) as usize,
+        negative_clip_skip: Some(0),
         init,
         sizes: Sizes {
             original: pair(&case["original_size"]),

@@ -110,7 +110,10 @@ fn broken_embeddings_are_refused() {
     let table: [(&str, &[(&str, Tensor)]); 6] = [
         ("<x> has values that are no finite numbers", &[("<x>", nan)]),
         ("<x> has kind Int64, expected floating point", &[("<x>", ints)]),
-        ("<x> has shape [1, 2, 3], expected [n, width]", &[("<x>", vectors(2, 3).reshape([1, 2, 3]))]),
+        (
+            "<x> has shape [1, 2, 3], expected [n, width]",
+            &[("<x>", vectors(2, 3).reshape([1, 2, 3]))],
+        ),
         ("<x> has shape [0, 3], expected [n, width]", &[("<x>", vectors(0, 3))]),
         (
             "clip_l is [1, 3] and clip_g [2, 4], expected as many vectors in both",
@@ -145,7 +148,8 @@ fn words_that_do_not_fit_change_nothing() {
     let path = file(&folder, "x.safetensors", &[("<x>", vectors(2, 768))]);
     let word = TextualInversion::open(&path, None).unwrap();
     let error = word.add_to(&mut tokenizer, L, 1024).unwrap_err().to_string();
-    let problem = "its vectors are 768 numbers long, the text encoder's 1024: it is for another model";
+    let problem =
+        "its vectors are 768 numbers long, the text encoder's 1024: it is for another model";
     assert_eq!(error, format!("{}: {problem}", path.display()));
     for known in ["the</w>", "<|endoftext|>"] {
         let word = TextualInversion::open(&path, Some(known)).unwrap();

@@ -3,6 +3,7 @@
 pub mod clip;
 mod error;
 pub mod files;
+pub mod lora;
 mod nn;
 mod options;
 pub mod scheduler;

@@ -10,6 +10,7 @@ pub mod clip;
 mod error;
 pub mod files;
 pub mod image;
+pub mod lora;
 mod nn;
 mod options;
 pub mod pipeline;

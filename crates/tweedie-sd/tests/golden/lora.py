@@ -106,8 +106,9 @@ def check(pipe, loras, files, run):
     assert not torch.allclose(run(pipe), ours, atol=0.1), list(files)
 
 
-def make(out, pipes, run, put):
-    """`run(pipe)` gives latents; `put(name, case, files, latents)` keeps them."""
+def make(out, pipes, run, keep):
+    """`run(pipe)` gives latents; `keep(name, case, files, latents)` is called while the
+    pipeline has the LoRA."""
     sd15, sdxl = pipes["sd15"], pipes["sdxl"]
     one, two, xl = pairs(sd15, SD15, 1), pairs(sd15, SD15, 2), pairs(sdxl, SDXL, 3)
     plain = {k: v for k, v in one.items() if ".to_" in k[1] or k[0] != "unet"}
@@ -128,6 +129,5 @@ def make(out, pipes, run, put):
              ("sdxl", "lora-kohya-xl", {"kohya-xl": 0.8}, [(xl, 0.8 * half)])]
     for pipe, case, scales, loras in cases:
         with merged(pipes[pipe], loras) as p:
-            latents = run(p)
+            keep(pipe, case, {f"lora-{n}.safetensors": s for n, s in scales.items()}, run(p))
         check(pipes[pipe], loras, {n: (files[n], s) for n, s in scales.items()}, run)
-        put(pipe, case, {f"lora-{n}.safetensors": s for n, s in scales.items()}, latents)

@@ -89,9 +89,14 @@ def main():
         if name == "refiner":
             loops.refine(pipes["sdxl"], pipe, golden.put_run)
         goldens[name] = golden
-    lora.make(OUT, pipes, loops.three_steps, lambda name, case, files, latents:
-              goldens[name].put_run(case, "txt2img", 3, ("DDIMScheduler", {}), dict(lora=files),
-                                    (latents, None)))
+
+    def keep(name, case, files, latents):
+        golden = goldens[name]
+        parts.changed(pipes[name], golden.tensors, case, golden.put)
+        golden.put_run(case, "txt2img", 3, ("DDIMScheduler", {}), dict(lora=files),
+                       (latents, None))
+
+    lora.make(OUT, pipes, loops.three_steps, keep)
     for golden in goldens.values():
         golden.save()
     tiny.write_json(OUT / "manifest.json", {n: g.runs for n, g in goldens.items()}, indent=1)

@@ -53,6 +53,18 @@ def unet(pipe, put):
     put("unet.output", pipe.unet(sample, timestep, context, added_cond_kwargs=added).sample)
 
 
+def changed(pipe, tensors, case, put):
+    """The parts again, with other weights: `tensors` has their inputs."""
+    inputs = [tensors[f"unet.{name}"] for name in ("sample", "timestep", "context")]
+    added = {name: tensors[f"unet.{name}"] for name in ("text_embeds", "time_ids")
+             if f"unet.{name}" in tensors}
+    put(f"{case}.unet.output", pipe.unet(*inputs, added_cond_kwargs=added or None).sample)
+    for suffix, _, encoder in PAIRS:
+        if encoder := getattr(pipe, encoder, None):
+            ids = tensors[f"text{suffix}.prompt.ids"]
+            put(f"{case}.text{suffix}.prompt.last", encoder(ids).last_hidden_state)
+
+
 def vae(pipe, put):
     g = torch.Generator().manual_seed(2)
     image = torch.rand(2, 3, 32, 24, generator=g) * 2 - 1

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // as in any test
 
 mod ldm;
+mod lora;
 mod parts;
 mod runs;
 mod support;

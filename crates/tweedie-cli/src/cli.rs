@@ -1,7 +1,7 @@
 //! What may be typed.
 
 use crate::commands::{
-    bench, eval, inspect, plot, recipes, report, sample, samplers, schedule, train,
+    bench, draw, eval, inspect, plot, recipes, report, sample, samplers, schedule, train,
 };
 use clap::{Parser, Subcommand};
 
@@ -27,6 +27,14 @@ pub(crate) enum Command {
     Train(train::Args),
     /// Sample from a run
     Sample(sample::Args),
+    /// Draw a picture from a prompt, with Stable Diffusion
+    #[command(name = "txt2img")]
+    Txt2Img(Box<draw::Txt2Img>),
+    /// Draw a picture from a prompt and another picture
+    #[command(name = "img2img")]
+    Img2Img(Box<draw::Img2Img>),
+    /// Draw a part of a picture anew
+    Inpaint(Box<draw::Inpaint>),
     /// Measure how good samples are, against the data
     Eval(eval::Args),
     /// Draw the loss and the samples of a run

@@ -16,6 +16,8 @@ pub use tweedie_eval as eval;
 pub use tweedie_models as models;
 #[cfg(feature = "samplers")]
 pub use tweedie_samplers as samplers;
+#[cfg(feature = "sd")]
+pub use tweedie_sd as sd;
 #[cfg(feature = "torch")]
 pub use tweedie_torch as torch;
 #[cfg(feature = "train")]
@@ -49,6 +51,8 @@ pub mod prelude {
         Accelerated, DpmPp2M, EdmStochastic, Euler, EulerAncestral, Heun, Sampler, SamplerSpec,
         Step, UniPc,
     };
+    #[cfg(feature = "sd")]
+    pub use tweedie_sd::StableDiffusion;
     #[cfg(feature = "train")]
     pub use tweedie_train::{Config, EmaConfig, Objective, Trainer, Weighting, checkpoint};
 }

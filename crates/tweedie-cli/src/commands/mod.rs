@@ -1,6 +1,7 @@
 //! One file a command: what may be typed, and what then happens.
 
 pub(crate) mod bench;
+pub(crate) mod draw;
 pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod plot;
@@ -21,6 +22,9 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Train(args) => return train::run(args),
         Command::Sample(args) => sample::run(args)?,
+        Command::Txt2Img(args) => draw::txt2img(*args)?,
+        Command::Img2Img(args) => draw::img2img(*args)?,
+        Command::Inpaint(args) => draw::inpaint(*args)?,
         Command::Eval(args) => eval::run(args)?,
         Command::Plot(args) => plot::run(args)?,
         Command::Report(args) => report::run(args)?,

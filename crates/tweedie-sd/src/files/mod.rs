@@ -13,6 +13,7 @@ pub use part::Part;
 pub use single::Single;
 
 use crate::clip::ClipConfig;
+use crate::lora::{self, Adapter, Lora, Modules};
 use crate::scheduler::SchedulerConfig;
 use crate::text::Tokenizer;
 use crate::unet::UnetConfig;
@@ -30,6 +31,8 @@ pub struct OpenOptions {
     pub vae: Option<PathBuf>,
     /// A folder with a tokenizer, for models that are one file: CLIP's own if none.
     pub tokenizer: Option<PathBuf>,
+    /// LoRA files, each with its scale: they are added to the weights.
+    pub loras: Vec<(PathBuf, f64)>,
 }
 
 /// A model on disk. Its settings are read, its weights are not yet.
@@ -39,6 +42,8 @@ pub struct Files {
     options: OpenOptions,
     unet: UnetConfig,
     vae: VaeConfig,
+    loras: Vec<(Lora, f64)>,
+    modules: Modules,
 }
 
 #[derive(Debug)]
@@ -66,9 +71,32 @@ impl Files {
             Some(vae) => VaeConfig::read(&vae.join("config.json"))?,
             None => own?,
         };
-        let files = Files { layout, options: options.clone(), unet, vae };
+        let (loras, modules) = (vec![], Modules::default());
+        let mut files = Files { layout, options: options.clone(), unet, vae, loras, modules };
         files.check()?;
+        files.add_loras()?;
         Ok(files)
+    }
+
+    /// Opens the LoRA files and sees that they are for this model.
+    fn add_loras(&mut self) -> Result<()> {
+        if self.options.loras.is_empty() {
+            return Ok(());
+        }
+        for &part in [Part::Unet].iter().chain(self.text_parts()) {
+            let store = self.plain_store(part)?;
+            self.modules.add(part, &store);
+        }
+        for (path, scale) in &self.options.loras {
+            refuse_pickle(path)?;
+            self.loras.push((Lora::open(path)?, *scale));
+        }
+        self.adapters().map(drop)
+    }
+
+    fn adapters(&self) -> Result<Vec<Adapter<'_>>> {
+        let loras: Vec<_> = self.loras.iter().map(|(lora, scale)| (lora, *scale)).collect();
+        lora::adapters(&loras, &self.modules)
     }
 
     /// Where it is.
@@ -161,12 +189,32 @@ impl Files {
         }
     }
 
+    /// Ten digits that tell models apart: of the UNet's names, shapes and first numbers, without
+    /// reading all of it.
+    ///
+    /// # Errors
+    /// If its files cannot be read.
+    pub fn fingerprint(&self) -> Result<String> {
+        Ok(self.plain_store(Part::Unet)?.fingerprint()?)
+    }
+
     /// Whether its UNet takes a mask and what it leaves of a picture.
     pub fn takes_mask(&self) -> bool {
         self.unet.in_channels == 2 * self.vae.latent_channels + 1
     }
 
+    /// The weights of a part, with the LoRA files added.
     fn store(&self, part: Part) -> Result<Store> {
+        let mut store = self.plain_store(part)?;
+        for adapter in self.adapters()?.iter().filter(|adapter| adapter.part == part) {
+            if let Some(weight) = store.get(&adapter.name)? {
+                store.insert(adapter.name.as_str(), adapter.fuse(&weight)?);
+            }
+        }
+        Ok(store)
+    }
+
+    fn plain_store(&self, part: Part) -> Result<Store> {
         match &self.layout {
             Layout::Folder(folder) => folder.store(part),
             Layout::Single(single) => single.store(part),

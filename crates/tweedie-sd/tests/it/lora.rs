@@ -18,9 +18,9 @@ fn text_parts(pipeline: &str) -> Vec<(Part, &'static str)> {
 
 fn modules(pipeline: &str, folder: &Folder) -> Modules {
     let mut modules = Modules::default();
-    modules.add(Part::Unet, &folder.unet().unwrap().1);
+    modules.add(Part::Unet, &folder.store(Part::Unet).unwrap());
     for (part, _) in text_parts(pipeline) {
-        modules.add(part, &folder.text_encoder(part.folder()).unwrap().1);
+        modules.add(part, &folder.store(part).unwrap());
     }
     modules
 }
@@ -50,7 +50,7 @@ fn as_diffusers(pipeline: &str, case: &str) {
     let adapters = adapters(&loras, &modules(pipeline, &folder)).unwrap();
     let golden = Golden::of(pipeline);
 
-    let (config, mut store) = folder.unet().unwrap();
+    let (config, mut store) = (folder.unet_config().unwrap(), folder.store(Part::Unet).unwrap());
     fuse(&mut store, Part::Unet, &adapters);
     let unet = Unet::new(config, store, CPU.0, CPU.1).unwrap();
     let vector = golden
@@ -65,7 +65,7 @@ fn as_diffusers(pipeline: &str, case: &str) {
     assert!(off_unet < TOLERANCE, "{case}: off by {off_unet:e}");
 
     for (part, name) in text_parts(pipeline) {
-        let (config, mut store) = folder.text_encoder(part.folder()).unwrap();
+        let (config, mut store) = (folder.text_config(part).unwrap(), folder.store(part).unwrap());
         fuse(&mut store, part, &adapters);
         let text = ClipText::new(part.folder(), config, store, CPU.0, CPU.1).unwrap();
         let encoded = text.forward(&golden.tensor(&format!("{name}.prompt.ids"))).unwrap();

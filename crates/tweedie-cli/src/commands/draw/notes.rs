@@ -1,0 +1,51 @@
+//! What a picture's file says of how it was made.
+
+use anyhow::Result;
+use tweedie::sd::StableDiffusion;
+use tweedie::sd::pipeline::{NoiseKind, Request};
+
+/// `parameters`, in the words that other programs read, and `Software`.
+pub(super) fn of(
+    request: &Request,
+    sd: &StableDiffusion,
+    k: usize,
+    (width, height): (u32, u32),
+) -> Result<Vec<(String, String)>> {
+    let sampler = serde_json::to_value(request.sampler.unwrap_or(sd.scheduler().sampler))?;
+    let sampler = sampler["name"].as_str().unwrap_or_default();
+    let mut lines = request.prompt.clone();
+    if let Some(negative) = &request.negative_prompt {
+        lines.push_str(&format!("\nNegative prompt: {negative}"));
+    }
+    // A picture of PyTorch's stream belongs to the batch's seed, ours to one of its own.
+    let (seed, noise) = match request.noise {
+        NoiseKind::Seeded => (request.seed.wrapping_add(k as u64), "seeded"),
+        NoiseKind::Torch => (request.seed, "torch"),
+    };
+    let model = sd.files().path().file_name().map(|n| n.to_string_lossy().into_owned());
+    lines.push_str(&format!(
+        "\nSteps: {}, Sampler: {sampler}, CFG scale: {}, Seed: {seed}, Size: {width}x{height}, \
+         Model hash: {}, Model: {}, Noise: {noise}",
+        request.steps,
+        request.guidance.scale,
+        sd.files().fingerprint()?,
+        model.unwrap_or_default(),
+    ));
+    if request.noise == NoiseKind::Torch && request.count > 1 {
+        lines.push_str(&format!(", Batch size: {}, Batch pos: {k}", request.count));
+    }
+    if let Some(init) = &request.init {
+        lines.push_str(&format!(", Denoising strength: {}", init.strength));
+    }
+    if let Some(variation) = &request.variation {
+        let pipelines = (variation.seed, variation.weight);
+        lines.push_str(&format!(
+            ", Variation seed: {}, Variation seed strength: {}",
+            pipelines.0, pipelines.1
+        ));
+    }
+    Ok(vec![
+        ("parameters".to_owned(), lines),
+        ("Software".to_owned(), concat!("tweedie ", env!("CARGO_PKG_VERSION")).to_owned()),
+    ])
+}

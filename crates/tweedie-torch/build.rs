@@ -16,7 +16,7 @@ fn main() {
         .flag("-ffp-contract=off")
         .compile("tweedie_bridge");
     // Networks have not anyway. A choice between numbers is no branch if comparing them traps nothing.
-    build(&include, &["cpp/group_norm.cpp", "cpp/tokens.cpp"])
+    build(&include, &["cpp/group_norm.cpp", "cpp/packed.cpp", "cpp/tokens.cpp"])
         .flag("-ffp-contract=fast")
         .flag("-fno-trapping-math")
         .compile("tweedie_ops");

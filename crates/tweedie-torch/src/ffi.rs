@@ -96,6 +96,30 @@ unsafe extern "C" {
     ) -> *mut c_char;
     pub(crate) fn tweedie_gated(x: Raw, gate: Raw, h: Raw, out: *mut Raw) -> *mut c_char;
     pub(crate) fn tweedie_gelu(x: Raw, out: *mut Raw) -> *mut c_char;
+    pub(crate) fn tweedie_pack_conv(
+        w: Raw,
+        stride: i64,
+        padding: i64,
+        groups: i64,
+        input: *const i64,
+        out: *mut Raw,
+    ) -> *mut c_char;
+    pub(crate) fn tweedie_packed_conv(
+        x: Raw,
+        packed: Raw,
+        bias: Raw,
+        stride: i64,
+        padding: i64,
+        groups: i64,
+        out: *mut Raw,
+    ) -> *mut c_char;
+    pub(crate) fn tweedie_pack_linear(w: Raw, rows: i64, out: *mut Raw) -> *mut c_char;
+    pub(crate) fn tweedie_packed_linear(
+        x: Raw,
+        packed: Raw,
+        bias: Raw,
+        out: *mut Raw,
+    ) -> *mut c_char;
     pub(crate) fn tweedie_flush_denormals(on: bool) -> *mut c_char;
     pub(crate) fn tweedie_keep_memory() -> bool;
     pub(crate) fn tweedie_load_cuda() -> bool;

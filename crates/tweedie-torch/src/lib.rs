@@ -3,13 +3,14 @@
 //! # Reading order
 //! 1. [`tensor`]: numbers in and out; [`fused`]: what sampler steps are made of.
 //! 2. [`weights`]: safetensors files; [`parameters`]: named parameters and plain layers.
-//! 3. [`ops`]: what networks do between their products.
+//! 3. [`ops`]: what networks do between their products; [`frozen`]: layers that only infer.
 //! 4. [`autograd`], [`optim`], [`rng`]: what tch has not, or has in a way that bites.
 //! 5. [`runtime`]: what a program sets when it starts.
 
 pub mod autograd;
 mod error;
 mod ffi;
+pub mod frozen;
 pub mod fused;
 pub mod ops;
 pub mod optim;

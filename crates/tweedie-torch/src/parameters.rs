@@ -64,9 +64,11 @@ impl Parameters {
         Ok(Self::from(Source::Drawn(Generator::new(seed)?), kind, device))
     }
 
-    /// None yet. The values come from `store` by name, as `kind` on `device`, and want no gradient:
-    /// no number is drawn, and what has that kind already is used where the store has it. Once the
-    /// network is made, [`finish`](Self::finish) tells whether the store had what it needs.
+    /// None yet, for a network that only infers. The values come from `store` by name, as `kind` on
+    /// `device`, and want no gradient: no number is drawn, and what has that kind already is used where
+    /// the store has it. They belong to the layers: [`named`](Self::named) has none, so that a layer may
+    /// lay out its weights anew and let go of them. Once the network is made,
+    /// [`finish`](Self::finish) tells whether the store had what it needs.
     pub fn stored(store: Store, kind: Kind, device: Device) -> Self {
         Self::from(Source::Stored { store, mismatch: Mismatch::default() }, kind, device)
     }
@@ -82,8 +84,9 @@ impl Parameters {
     /// If it had not: the network made so far must not be used.
     pub fn finish(&mut self, ignored: impl Fn(&str) -> bool) -> Result<()> {
         let Source::Stored { store, mismatch } = &mut self.source else { return Ok(()) };
-        let other = |name: &&str| !self.taken.contains(*name) && !ignored(name);
-        mismatch.unexpected = store.names().filter(other).map(str::to_owned).collect();
+        let rest = std::mem::take(store);
+        let unexpected = rest.names().filter(|name| !ignored(name));
+        mismatch.unexpected = unexpected.map(str::to_owned).collect();
         match mismatch.is_empty() {
             true => Ok(()),
             false => Err(Error::Mismatch(Box::new(std::mem::take(mismatch)))),
@@ -203,24 +206,21 @@ impl Scope<'_> {
                 t.f_to_device(device)?.f_to_kind(kind)?.f_set_requires_grad(true)?
             }
             Source::Stored { store, mismatch } => {
-                let stored = stored(store, mismatch, &name, shape)?;
-                let t = lay_out(stored.f_to_device(device)?.f_to_kind(kind)?)?;
-                let copied = device != Device::Cpu || t.data_ptr() != stored.data_ptr();
-                if copied {
-                    store.done_with(&name);
-                }
-                t
+                let t = stored(store, mismatch, &name, shape)?;
+                lay_out(t.f_to_device(device)?.f_to_kind(kind)?)?
             }
         };
         self.parameters.taken.insert(name.clone());
-        self.parameters.named.push((name, t.shallow_clone()));
+        if matches!(self.parameters.source, Source::Drawn(_)) {
+            self.parameters.named.push((name, t.shallow_clone()));
+        }
         Ok(t)
     }
 }
 
 /// The tensor of that name; if it is not what is wanted, `mismatch` says so and another stands in.
-fn stored(store: &Store, mismatch: &mut Mismatch, name: &str, shape: &[i64]) -> Result<Tensor> {
-    match store.get(name)? {
+fn stored(store: &mut Store, mismatch: &mut Mismatch, name: &str, shape: &[i64]) -> Result<Tensor> {
+    match store.remove(name)? {
         Some(t) if t.size() != shape => {
             mismatch.misshapen.push((name.to_owned(), shape.to_vec(), t.size()));
         }

@@ -4,7 +4,8 @@ use super::{Activation, ClipConfig};
 use crate::nn::add;
 use tch::Tensor;
 use tweedie_torch::Result;
-use tweedie_torch::parameters::{LayerNorm, Linear, Scope};
+use tweedie_torch::frozen::Linear;
+use tweedie_torch::parameters::{LayerNorm, Scope};
 
 /// Causal attention and a feed-forward layer, each behind a norm (transformers' `CLIPEncoderLayer`).
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Layer {
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let h = self.norm1.forward(x);
         let heads = |layer: &Linear| -> Result<Tensor> {
-            Ok(layer.forward(&h).f_unflatten(2, [self.num_heads, -1])?.f_transpose(1, 2)?)
+            Ok(layer.forward(&h)?.f_unflatten(2, [self.num_heads, -1])?.f_transpose(1, 2)?)
         };
         let (q, k, v) = (heads(&self.q)?, heads(&self.k)?, heads(&self.v)?);
         let attended = Tensor::f_scaled_dot_product_attention(
@@ -65,12 +66,12 @@ impl Layer {
             None,
             false,
         )?;
-        let x = add(self.out.forward(&attended.f_transpose(1, 2)?.f_flatten(2, 3)?), x)?;
-        let h = self.widen.forward(&self.norm2.forward(&x));
+        let x = add(self.out.forward(&attended.f_transpose(1, 2)?.f_flatten(2, 3)?)?, x)?;
+        let h = self.widen.forward(&self.norm2.forward(&x))?;
         let h = match self.activation {
             Activation::Gelu => h.f_gelu("none")?,
             Activation::QuickGelu => h.f_mul_scalar(1.702)?.f_sigmoid()?.f_mul(&h)?,
         };
-        add(self.narrow.forward(&h), &x)
+        add(self.narrow.forward(&h)?, &x)
     }
 }

@@ -94,7 +94,7 @@ impl ClipText {
         &self.config
     }
 
-    /// Its parameters, under transformers' names.
+    /// Its parameters: what they are and where they compute; the layers have the numbers.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }

@@ -2,7 +2,8 @@
 
 use tch::Tensor;
 use tweedie_torch::Result;
-use tweedie_torch::parameters::{Linear, Scope};
+use tweedie_torch::frozen::Linear;
+use tweedie_torch::parameters::Scope;
 
 /// Attention of tokens to each other, or to a context.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Attention {
 
     /// `[batch, tokens, width]` to the same shape; `context` is `[batch, length, context]`.
     pub(crate) fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let (q, k, v) = (self.q.forward(x), self.k.forward(context), self.v.forward(context));
+        let (q, k, v) = (self.q.forward(x)?, self.k.forward(context)?, self.v.forward(context)?);
         let [q, k, v] = [self.heads(&q)?, self.heads(&k)?, self.heads(&v)?];
         let out = Tensor::f_scaled_dot_product_attention(
             &q,
@@ -46,7 +47,7 @@ impl Attention {
             None,
             false,
         )?;
-        Ok(self.out.forward(&out.f_transpose(1, 2)?.f_flatten(2, 3)?))
+        self.out.forward(&out.f_transpose(1, 2)?.f_flatten(2, 3)?)
     }
 
     /// `[batch, tokens, width]` to `[batch, heads, tokens, width / heads]`.

@@ -11,7 +11,8 @@ pub(crate) use sampling::{Downsample, Upsample};
 pub(crate) use transformer::{Transformer2d, TransformerConfig};
 
 use tch::Tensor;
-use tweedie_torch::parameters::{Conv2dConfig, Linear, Scope};
+use tweedie_torch::frozen::Linear;
+use tweedie_torch::parameters::{Conv2dConfig, Scope};
 
 /// A 1×1 convolution.
 pub(crate) const ONE: Conv2dConfig =
@@ -29,13 +30,10 @@ pub(crate) fn pointwise(
     outputs: i64,
     convolution: bool,
 ) -> tweedie_torch::Result<Linear> {
-    if !convolution {
-        return Linear::new(p, inputs, outputs, true);
+    match convolution {
+        true => Linear::pointwise(p, inputs, outputs),
+        false => Linear::new(p, inputs, outputs, true),
     }
-    let zeros = tweedie_torch::parameters::Init::Zeros;
-    let weight = p.tensor("weight", &[outputs, inputs, 1, 1], zeros)?;
-    let bias = Some(p.tensor("bias", &[outputs], zeros)?);
-    Ok(Linear { weight: weight.f_flatten(1, 3)?, bias })
 }
 
 /// Images as tokens: `[batch, channels, height, width]` to `[batch, height·width, channels]`, no copy

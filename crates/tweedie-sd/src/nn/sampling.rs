@@ -2,7 +2,8 @@
 
 use tch::Tensor;
 use tweedie_torch::Result;
-use tweedie_torch::parameters::{Conv2d, Conv2dConfig, Scope};
+use tweedie_torch::frozen::Conv2d;
+use tweedie_torch::parameters::{Conv2dConfig, Scope};
 
 /// A convolution of stride 2 (diffusers' `Downsample2D`).
 #[derive(Debug)]
@@ -22,8 +23,8 @@ impl Downsample {
     /// Half the height and width.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match self.one_sided {
-            true => Ok(self.conv.forward(&x.f_constant_pad_nd([0, 1, 0, 1])?)),
-            false => Ok(self.conv.forward(x)),
+            true => self.conv.forward(&x.f_constant_pad_nd([0, 1, 0, 1])?),
+            false => self.conv.forward(x),
         }
     }
 }
@@ -43,6 +44,6 @@ impl Upsample {
 
     /// To `size`, `[height, width]`.
     pub(crate) fn forward(&self, x: &Tensor, size: [i64; 2]) -> Result<Tensor> {
-        Ok(self.conv.forward(&x.f_upsample_nearest2d(size, None, None)?))
+        self.conv.forward(&x.f_upsample_nearest2d(size, None, None)?)
     }
 }

@@ -3,7 +3,8 @@
 use super::{Attention, add, image, pointwise, tokens};
 use tch::Tensor;
 use tweedie_torch::Result;
-use tweedie_torch::parameters::{GroupNorm, LayerNorm, Linear, Scope};
+use tweedie_torch::frozen::Linear;
+use tweedie_torch::parameters::{GroupNorm, LayerNorm, Scope};
 
 /// The settings of a [`Transformer2d`].
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +43,11 @@ impl Transformer2d {
 
     /// `[batch, channels, height, width]` to the same shape; `context` is `[batch, length, context]`.
     pub(crate) fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let mut h = self.proj_in.forward(&tokens(&self.norm.forward(x)?)?);
+        let mut h = self.proj_in.forward(&tokens(&self.norm.forward(x)?)?)?;
         for block in &self.blocks {
             h = block.forward(h, context)?;
         }
-        add(image(&self.proj_out.forward(&h), &x.size())?, x)
+        add(image(&self.proj_out.forward(&h)?, &x.size())?, x)
     }
 }
 
@@ -82,7 +83,8 @@ impl Block {
         let h = self.norm1.forward(&x);
         let x = add(self.attn1.forward(&h, &h)?, &x)?;
         let x = add(self.attn2.forward(&self.norm2.forward(&x), context)?, &x)?;
-        add(self.narrow.forward(&geglu(&self.widen.forward(&self.norm3.forward(&x)))?), &x)
+        let h = self.widen.forward(&self.norm3.forward(&x))?;
+        add(self.narrow.forward(&geglu(&h)?)?, &x)
     }
 }
 

@@ -11,8 +11,9 @@ use blocks::{At, Down, Middle, Up};
 use embedding::Embedding;
 use tch::{Device, Kind, Tensor};
 use tweedie_core::Cond;
+use tweedie_torch::frozen::Conv2d;
 use tweedie_torch::ops::Around;
-use tweedie_torch::parameters::{Conv2d, Conv2dConfig, GroupNorm, Parameters, Scope};
+use tweedie_torch::parameters::{Conv2dConfig, GroupNorm, Parameters, Scope};
 use tweedie_torch::weights::Store;
 
 /// A U-Net over latents that attends to a prompt (Rombach et al., arXiv:2112.10752; for SDXL
@@ -89,7 +90,7 @@ impl Unet {
         &self.config
     }
 
-    /// Its parameters, under diffusers' names.
+    /// Its parameters: what they are and where they compute; the layers have the numbers.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
@@ -114,7 +115,7 @@ impl Unet {
         let context = context.f_to_kind(kind)?;
         let net = &self.layers;
         let emb = net.embedding.forward(t, cond.vector.as_ref(), guidance)?;
-        let mut h = net.conv_in.forward(&x.f_to_kind(kind)?);
+        let mut h = net.conv_in.forward(&x.f_to_kind(kind)?)?;
         let mut skips = vec![h.shallow_clone()];
         for down in &net.down {
             h = down.forward(h, &emb, &context, &mut skips)?;
@@ -124,7 +125,7 @@ impl Unet {
             h = up.forward(h, &emb, &context, &mut skips)?;
         }
         let h = net.norm_out.forward_around(&h, Around { shift: None, silu: true })?;
-        Ok(net.conv_out.forward(&h).f_to_kind(x.kind())?.f_contiguous()?)
+        Ok(net.conv_out.forward(&h)?.f_to_kind(x.kind())?.f_contiguous()?)
     }
 
     fn check<'c>(&self, x: &Tensor, cond: &'c Cond) -> Result<&'c Tensor> {

@@ -4,8 +4,9 @@ use super::VaeConfig;
 use crate::nn::{Attention, Downsample, ResnetBlock, Upsample, add, image, tokens};
 use tch::Tensor;
 use tweedie_torch::Result;
+use tweedie_torch::frozen::Conv2d;
 use tweedie_torch::ops::Around;
-use tweedie_torch::parameters::{Conv2d, Conv2dConfig, GroupNorm, Scope};
+use tweedie_torch::parameters::{Conv2dConfig, GroupNorm, Scope};
 
 const EPS: f64 = 1e-6;
 
@@ -72,7 +73,7 @@ impl Out {
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let h = self.norm.forward_around(x, Around { shift: None, silu: true })?;
-        Ok(self.conv.forward(&h))
+        self.conv.forward(&h)
     }
 }
 
@@ -114,7 +115,7 @@ impl Encoder {
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut h = self.conv_in.forward(x);
+        let mut h = self.conv_in.forward(x)?;
         for (resnets, way) in &self.down {
             for resnet in resnets {
                 h = resnet.forward(&h, None)?;
@@ -162,7 +163,7 @@ impl Decoder {
     }
 
     pub(super) fn forward(&self, z: &Tensor) -> Result<Tensor> {
-        let mut h = self.middle.forward(&self.conv_in.forward(z))?;
+        let mut h = self.middle.forward(&self.conv_in.forward(z)?)?;
         for (resnets, way) in &self.up {
             for resnet in resnets {
                 h = resnet.forward(&h, None)?;

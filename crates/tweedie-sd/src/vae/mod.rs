@@ -10,7 +10,8 @@ use crate::nn::ONE;
 use crate::{Error, Result};
 use halves::{Decoder, Encoder};
 use tch::{Device, Kind, Tensor};
-use tweedie_torch::parameters::{Conv2d, Parameters, Scope};
+use tweedie_torch::frozen::Conv2d;
+use tweedie_torch::parameters::{Parameters, Scope};
 use tweedie_torch::weights::Store;
 
 /// An autoencoder with a latent that is normally distributed (Rombach et al., arXiv:2112.10752;
@@ -72,7 +73,7 @@ impl Vae {
         &self.config
     }
 
-    /// Its parameters, under diffusers' names.
+    /// Its parameters: what they are and where they compute; the layers have the numbers.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
@@ -155,16 +156,21 @@ impl Vae {
 
     fn encode_whole(&self, x: &Tensor) -> Result<Tensor> {
         let h = self.layers.encoder.forward(&x.f_to_kind(self.parameters.kind())?)?;
-        let moments =
-            self.layers.quant.as_ref().map_or_else(|| h.shallow_clone(), |q| q.forward(&h));
+        let moments = through(self.layers.quant.as_ref(), h)?;
         Ok(moments.f_to_kind(x.kind())?)
     }
 
     fn decode_whole(&self, z: &Tensor) -> Result<Tensor> {
         let h = z.f_to_kind(self.parameters.kind())?;
-        let h =
-            self.layers.post_quant.as_ref().map_or_else(|| h.shallow_clone(), |q| q.forward(&h));
+        let h = through(self.layers.post_quant.as_ref(), h)?;
         Ok(self.layers.decoder.forward(&h)?.f_to_kind(z.kind())?.f_contiguous()?)
+    }
+}
+
+fn through(layer: Option<&Conv2d>, h: Tensor) -> Result<Tensor> {
+    match layer {
+        Some(layer) => Ok(layer.forward(&h)?),
+        None => Ok(h),
     }
 }
 

@@ -25,8 +25,30 @@ pub struct Store {
 
 #[derive(Debug)]
 enum Entry {
-    Mapped { map: Arc<MmapMut>, bytes: Range<usize>, shape: Vec<i64>, kind: Kind },
+    Mapped(Arc<Region>),
     Loaded(Tensor),
+}
+
+/// A tensor's part of a map.
+#[derive(Debug)]
+struct Region {
+    map: Arc<MmapMut>,
+    bytes: Range<usize>,
+    shape: Vec<i64>,
+    kind: Kind,
+}
+
+impl Drop for Region {
+    /// Whoever used the tensor is done with it: its pages no longer count as this process's memory.
+    fn drop(&mut self) {
+        const PAGE: usize = 4096;
+        // Whole pages only: at both ends lie parts of other tensors.
+        let from = self.bytes.start.next_multiple_of(PAGE);
+        let length = (self.bytes.end / PAGE * PAGE).saturating_sub(from);
+        let advice = memmap2::UncheckedAdvice::DontNeed;
+        // SAFETY: nobody else has these bytes; at most they are read from the file again.
+        let _ = unsafe { self.map.unchecked_advise_range(advice, from, length) };
+    }
 }
 
 impl Store {
@@ -50,7 +72,8 @@ impl Store {
         }
         let map = Arc::new(map);
         let entry = |(name, bytes, shape, kind)| {
-            (name, Entry::Mapped { map: Arc::clone(&map), bytes, shape, kind })
+            let map = Arc::clone(&map);
+            (name, Entry::Mapped(Arc::new(Region { map, bytes, shape, kind })))
         };
         Ok(Store {
             entries: found.into_iter().map(entry).collect(),
@@ -96,7 +119,7 @@ impl Store {
     /// Shape and kind of a tensor.
     pub fn info(&self, name: &str) -> Option<(Vec<i64>, Kind)> {
         Some(match self.entries.get(name)? {
-            Entry::Mapped { shape, kind, .. } => (shape.clone(), *kind),
+            Entry::Mapped(region) => (region.shape.clone(), region.kind),
             Entry::Loaded(t) => (t.size(), t.kind()),
         })
     }
@@ -109,9 +132,7 @@ impl Store {
         match self.entries.get(name) {
             None => Ok(None),
             Some(Entry::Loaded(t)) => Ok(Some(t.shallow_clone())),
-            Some(Entry::Mapped { map, bytes, shape, kind }) => {
-                mapped(map, bytes.clone(), shape, *kind).map(Some)
-            }
+            Some(Entry::Mapped(region)) => mapped(region).map(Some),
         }
     }
 
@@ -120,7 +141,11 @@ impl Store {
         self.entries.insert(name.into(), Entry::Loaded(tensor));
     }
 
-    /// Takes a tensor out.
+    /// Takes a tensor out: its memory is free, or its part of the map no longer this process's, once
+    /// the last of it is dropped.
+    ///
+    /// # Errors
+    /// If libtorch refuses.
     pub fn remove(&mut self, name: &str) -> Result<Option<Tensor>> {
         let tensor = self.get(name)?;
         self.entries.remove(name);
@@ -145,7 +170,7 @@ impl Store {
     /// The number of numbers.
     pub fn count(&self) -> u64 {
         let numbers = |entry: &Entry| match entry {
-            Entry::Mapped { bytes, kind, .. } => (bytes.len() / kind.elt_size_in_bytes()) as u64,
+            Entry::Mapped(region) => region.shape.iter().product::<i64>() as u64,
             Entry::Loaded(t) => t.numel() as u64,
         };
         self.entries.values().map(numbers).sum()
@@ -167,25 +192,16 @@ impl Store {
         }
         Ok(hash.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect())
     }
-
-    /// Tells the system that what a tensor's file holds of it will not be asked for again: after it
-    /// was copied. The pages no longer count as this process's memory.
-    pub(crate) fn done_with(&self, name: &str) {
-        let Some(Entry::Mapped { map, bytes, .. }) = self.entries.get(name) else { return };
-        // SAFETY: drops pages of a private map that nobody wrote to; they are read again if asked for.
-        let _ = unsafe {
-            map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, bytes.start, bytes.len())
-        };
-    }
 }
 
-fn mapped(map: &Arc<MmapMut>, bytes: Range<usize>, shape: &[i64], kind: Kind) -> Result<Tensor> {
-    let data = &map[bytes];
+fn mapped(region: &Arc<Region>) -> Result<Tensor> {
+    let Region { map, bytes, shape, kind } = &**region;
+    let data = &map[bytes.clone()];
     let aligned = (data.as_ptr() as usize).is_multiple_of(kind.elt_size_in_bytes());
-    if kind == Kind::Bool || !aligned || data.is_empty() {
-        return tensor::from_bytes(data, shape, kind);
+    if *kind == Kind::Bool || !aligned || data.is_empty() {
+        return tensor::from_bytes(data, shape, *kind);
     }
     // SAFETY: aligned memory of as many bytes as shape and kind need (the header was checked), which
-    // the map keeps alive as long as the tensor has it. The map is private and writable.
-    unsafe { tensor::from_memory(data.as_ptr().cast_mut(), shape, kind, Arc::clone(map)) }
+    // the region keeps mapped as long as the tensor has it. The map is private and writable.
+    unsafe { tensor::from_memory(data.as_ptr().cast_mut(), shape, *kind, Arc::clone(region)) }
 }

@@ -24,16 +24,16 @@ impl Weight {
         Weight { plain: RefCell::new(Some(plain)), packed: OnceCell::new() }
     }
 
-    /// The packed weight, which `pack` makes of the plain one at the first call.
+    /// The packed weight, which `pack` makes of the plain one, in the kind of `x`, at the first call.
     fn packed(
         &self,
+        x: &Tensor,
         pack: impl FnOnce(&Tensor) -> Result<Option<Tensor>>,
     ) -> Result<Option<&Tensor>> {
         if self.packed.get().is_none() {
-            let packed = self.plain.borrow().as_ref().map(pack).transpose()?.flatten();
-            if packed.is_some() {
-                self.plain.replace(None);
-            }
+            let plain = self.plain()?.f_to_kind(x.kind())?;
+            let packed = pack(&plain)?;
+            self.plain.replace(packed.is_none().then_some(plain));
             // Nobody else can have set it: the cell is not shared between threads.
             let _ = self.packed.set(packed);
         }
@@ -94,7 +94,7 @@ impl Linear {
                 "positive numbers",
             ));
         }
-        let weight = scope.tensor("weight", shape, Init::Zeros)?.f_flatten(1, -1)?;
+        let weight = scope.as_stored("weight", shape, Init::Zeros)?.f_flatten(1, -1)?;
         let bias = if bias { Some(scope.tensor("bias", &shape[..1], Init::Zeros)?) } else { None };
         Ok(Linear { weight: Weight::new(weight), bias, outputs: shape[0] })
     }
@@ -114,13 +114,13 @@ impl Linear {
         // A few rows are bound by reading the weight, whatever its layout.
         const FEW: i64 = 8;
         let pack = |w: &Tensor| {
-            if w.kind() != x.kind() || rows <= FEW {
+            if rows <= FEW {
                 return Ok(None);
             }
             // SAFETY: a live tensor.
             made(|out| unsafe { ffi::tweedie_pack_linear(ffi::raw(w), rows, out) })
         };
-        let Some(packed) = self.weight.packed(pack)? else {
+        let Some(packed) = self.weight.packed(x, pack)? else {
             let (weight, bias) = (self.weight.plain()?, self.bias.as_ref().map(|b| like(b, x)));
             return Ok(x.f_linear(&like(&weight, x), bias.as_ref())?);
         };
@@ -166,7 +166,7 @@ impl Conv2d {
             ));
         }
         let weight =
-            scope.tensor("weight", &[outputs, inputs / groups, kernel, kernel], Init::Zeros)?;
+            scope.as_stored("weight", &[outputs, inputs / groups, kernel, kernel], Init::Zeros)?;
         let bias = if bias { Some(scope.tensor("bias", &[outputs], Init::Zeros)?) } else { None };
         Ok(Conv2d { weight: Weight::new(weight), bias, config })
     }
@@ -185,16 +185,13 @@ impl Conv2d {
             }
         };
         let pack = |w: &Tensor| {
-            if w.kind() != x.kind() {
-                return Ok(None);
-            }
             let input = input.as_ptr();
             // SAFETY: a live tensor and four numbers.
             made(|out| unsafe {
                 ffi::tweedie_pack_conv(ffi::raw(w), stride, padding, groups, input, out)
             })
         };
-        let Some(packed) = self.weight.packed(pack)? else {
+        let Some(packed) = self.weight.packed(x, pack)? else {
             let (weight, bias) = (self.weight.plain()?, self.bias.as_ref().map(|b| like(b, x)));
             let (stride, padding) = ([stride, stride], [padding, padding]);
             return Ok(x.f_conv2d(

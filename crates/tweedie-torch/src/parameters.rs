@@ -167,6 +167,24 @@ impl Scope<'_> {
         self.make(name, shape, init, Ok)
     }
 
+    /// A parameter as its store has it, in the store's kind, for a layer that changes its kind and
+    /// layout itself; a new one like [`tensor`](Self::tensor)'s where nothing is stored.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    pub fn as_stored(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor> {
+        let full = format!("{}{name}", self.prefix);
+        if let Source::Stored { store, .. } = &self.parameters.source
+            && let Some((_, kind)) = store.info(&full)
+        {
+            let own = std::mem::replace(&mut self.parameters.kind, kind);
+            let tensor = self.tensor(name, shape, init);
+            self.parameters.kind = own;
+            return tensor;
+        }
+        self.tensor(name, shape, init)
+    }
+
     /// Starts a parameter anew: what follows its layer's own beginning, as networks do that were
     /// written in PyTorch.
     pub fn start_again(&mut self, parameter: &Tensor, init: Init) -> Result<()> {

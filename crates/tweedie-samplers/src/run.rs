@@ -28,6 +28,16 @@ impl<'a> Run<'a> {
         grid: &'a Grid,
         noise: Noise,
     ) -> Result<Self> {
+        Self::along(denoiser, x, grid.levels(), noise)
+    }
+
+    /// A run along levels in any order: upwards too.
+    pub(crate) fn along(
+        denoiser: &'a dyn Denoiser,
+        x: Tensor,
+        grid: &'a [NoiseLevel],
+        noise: Noise,
+    ) -> Result<Self> {
         if !matches!(x.kind(), Kind::Float | Kind::Double) {
             return Err(Error::invalid(
                 "the kind of x",
@@ -39,7 +49,6 @@ impl<'a> Run<'a> {
             return Err(Error::shape("x", "[batch, …]", &x.size()));
         }
         let x = x.detach();
-        let grid = grid.levels();
         Ok(Run { denoiser, grid, index: 0, x, known: None, noise, fresh: None, drawn: 0 })
     }
 
@@ -142,6 +151,11 @@ impl<'a> Run<'a> {
         } else {
             Err(self.not_finite())
         }
+    }
+
+    /// `t ← a·t + Σ cᵢ·tᵢ` for a tensor that is not the state, such as a second one.
+    pub(crate) fn update(&self, t: &mut Tensor, a: f64, terms: &[(f64, &Tensor)]) -> Result<()> {
+        if fused::combine(t, a, terms)? { Ok(()) } else { Err(self.not_finite()) }
     }
 
     pub(crate) fn is_done(&self) -> bool {

@@ -13,6 +13,7 @@
 //!    [`DpmPpSde`], [`DpmPp2MSde`], [`DpmPp3MSde`], [`SaSolver`], [`PredictorCorrector`],
 //!    [`EulerMaruyama`], [`Restart`], [`Ddpm`], [`Consistency`].
 //!    Langevin dynamics at each level: [`AnnealedLangevin`], [`UnderdampedLangevin`].
+//!    Many levels at once: [`Paradigms`].
 //! 4. [`SamplerSpec`]: samplers by name.
 //! 5. From data to noise: [`DdimInversion`] and [`Edict`]; [`interpolation`] between two pictures.
 
@@ -42,6 +43,7 @@ mod lms;
 mod midpoint;
 mod multistep;
 mod multistep_sde;
+mod paradigms;
 mod pndm;
 mod predictor_corrector;
 mod restart;
@@ -76,6 +78,7 @@ pub use langevin::{AnnealedLangevin, UnderdampedLangevin};
 pub use lms::Lms;
 pub use midpoint::Midpoint;
 pub use multistep_sde::{DpmPp2MSde, DpmPp3MSde, SolverType};
+pub use paradigms::Paradigms;
 pub use pndm::{Ipndm, Pndm, Start};
 pub use predictor_corrector::PredictorCorrector;
 pub use restart::Restart;

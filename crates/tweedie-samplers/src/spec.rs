@@ -4,8 +4,8 @@ use crate::{
     Accelerated, AnnealedLangevin, BogackiShampine, Consistency, Ddpm, Deis, DormandPrince, Dpm2,
     Dpm2Ancestral, DpmPp2M, DpmPp2MSde, DpmPp2S, DpmPp2SAncestral, DpmPp3M, DpmPp3MSde, DpmPpSde,
     DpmSolver, EdmStochastic, Euler, EulerAncestral, ExponentialAb, Frame, Heun, Ipndm, Lms,
-    Midpoint, NamedSde, Pndm, PredictorCorrector, Restart, Rk4, SaSolver, Sampler, Start,
-    UnderdampedLangevin, UniPc,
+    Midpoint, NamedSde, Paradigms, Pndm, PredictorCorrector, Restart, Rk4, SaSolver, Sampler,
+    Start, UnderdampedLangevin, UniPc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +166,8 @@ samplers! {
         "underdamped-langevin", 2, 10, true, "Leimkuhler & Matthews 2013 (BAOAB)";
     Consistency(Consistency) = Consistency::default(),
         "consistency", 1, 1, true, "Song et al. 2023, arXiv:2303.01469, Alg. 1";
+    Paradigms(Paradigms) = Paradigms::default(),
+        "paradigms", 1, 1, false, "Shih et al. 2023, arXiv:2305.16317, Alg. 1";
 }
 
 impl SamplerSpec {

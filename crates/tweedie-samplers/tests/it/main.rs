@@ -7,6 +7,7 @@ mod golden;
 mod golden_multistep;
 mod inversion;
 mod langevin;
+mod paradigms;
 mod promises;
 mod short_grids;
 mod stochastic;

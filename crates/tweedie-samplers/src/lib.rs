@@ -14,6 +14,7 @@
 //!    [`EulerMaruyama`], [`Restart`], [`Ddpm`], [`Consistency`].
 //!    Langevin dynamics at each level: [`AnnealedLangevin`], [`UnderdampedLangevin`].
 //!    Many levels at once: [`Paradigms`].
+//!    Of data that were measured: [`Ddrm`].
 //! 4. [`SamplerSpec`]: samplers by name.
 //! 5. From data to noise: [`DdimInversion`] and [`Edict`]; [`interpolation`] between two pictures.
 
@@ -22,6 +23,7 @@ mod adaptive;
 mod ancestral;
 mod consistency;
 mod ddpm;
+mod ddrm;
 mod deis;
 mod dpm_2;
 mod dpm_pp_2s;
@@ -61,6 +63,7 @@ pub use adaptive::{BogackiShampine, DormandPrince, Tolerance};
 pub use ancestral::EulerAncestral;
 pub use consistency::Consistency;
 pub use ddpm::Ddpm;
+pub use ddrm::Ddrm;
 pub use deis::{Coordinate, Deis};
 pub use dpm_2::Dpm2;
 pub use dpm_pp_2s::DpmPp2S;

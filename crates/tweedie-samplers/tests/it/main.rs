@@ -3,6 +3,7 @@
 
 mod adaptive;
 mod convergence;
+mod ddrm;
 mod golden;
 mod golden_multistep;
 mod inversion;

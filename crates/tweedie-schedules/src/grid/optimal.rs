@@ -118,8 +118,8 @@ impl StepCosts {
     /// The cheapest way to level `to` that makes one step more than those in `cheapest`.
     fn last_step(&self, cheapest: &[f64], to: usize) -> (f64, usize) {
         let mut best = (f64::INFINITY, 0);
-        for from in 0..to {
-            let cost = cheapest[from] + self.costs[from][to - from - 1];
+        for (from, (so_far, row)) in cheapest.iter().zip(&self.costs).enumerate().take(to) {
+            let cost = so_far + row[to - from - 1];
             if cost < best.0 {
                 best = (cost, from);
             }

@@ -55,6 +55,10 @@ impl<D: Denoiser> Denoiser for Clipped<D> {
     fn denoise(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
         Ok(self.inner.denoise(x, level)?.clamp(self.low, self.high))
     }
+
+    fn denoise_each(&self, x: &Tensor, levels: &[NoiseLevel]) -> Result<Tensor> {
+        Ok(self.inner.denoise_each(x, levels)?.clamp(self.low, self.high))
+    }
 }
 
 /// See [`DenoiserExt::counted`].
@@ -81,6 +85,12 @@ impl<D: Denoiser> Denoiser for Counted<D> {
         self.calls.set(self.calls.get() + 1);
         self.inner.denoise(x, level)
     }
+
+    /// One call, whatever the number of levels.
+    fn denoise_each(&self, x: &Tensor, levels: &[NoiseLevel]) -> Result<Tensor> {
+        self.calls.set(self.calls.get() + 1);
+        self.inner.denoise_each(x, levels)
+    }
 }
 
 /// See [`DenoiserExt::by_ref`].
@@ -90,5 +100,9 @@ pub struct ByRef<'a, D: ?Sized>(&'a D);
 impl<D: Denoiser + ?Sized> Denoiser for ByRef<'_, D> {
     fn denoise(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
         self.0.denoise(x, level)
+    }
+
+    fn denoise_each(&self, x: &Tensor, levels: &[NoiseLevel]) -> Result<Tensor> {
+        self.0.denoise_each(x, levels)
     }
 }

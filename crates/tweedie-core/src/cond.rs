@@ -69,6 +69,21 @@ impl Cond {
         })
     }
 
+    /// The whole condition `times` times, one behind the other along the batch.
+    pub fn repeated(&self, times: i64) -> Cond {
+        let repeat = |t: &Option<Tensor>| {
+            t.as_ref().map(|t| {
+                let once = std::iter::repeat_n(1, t.dim().saturating_sub(1));
+                t.repeat([times.max(0)].into_iter().chain(once).collect::<Vec<_>>())
+            })
+        };
+        Cond {
+            class: repeat(&self.class),
+            context: repeat(&self.context),
+            vector: repeat(&self.vector),
+        }
+    }
+
     /// That every part is for `batch` samples.
     pub fn check_batch(&self, batch: i64) -> Result<()> {
         for t in self.parts().into_iter().flatten() {

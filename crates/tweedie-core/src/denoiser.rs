@@ -1,6 +1,6 @@
 //! The contract.
 
-use crate::Result;
+use crate::{Error, Result};
 use tch::Tensor;
 use tweedie_schedules::NoiseLevel;
 
@@ -27,6 +27,52 @@ use tweedie_schedules::NoiseLevel;
 pub trait Denoiser {
     /// Estimates the clean data behind `x`, `[batch, …]`, at `level`.
     fn denoise(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor>;
+
+    /// Estimates the clean data behind samples at levels of their own: `levels` has one for each
+    /// sample of `x`. Where a condition is bound, `x` is one or more of its batches, one behind the
+    /// other, each at one level.
+    ///
+    /// Unless a denoiser can do better, it is asked once for each run of neighbours at one level. A
+    /// [`Model`](crate::Model) asks its network once.
+    ///
+    /// # Errors
+    /// Unless there are as many levels as samples, and what [`denoise`](Self::denoise) refuses.
+    fn denoise_each(&self, x: &Tensor, levels: &[NoiseLevel]) -> Result<Tensor> {
+        check_levels(x, levels)?;
+        one_by_one(self, x, levels)
+    }
+}
+
+/// Asks once for each run of neighbours at one level.
+pub(crate) fn one_by_one<D: Denoiser + ?Sized>(
+    denoiser: &D,
+    x: &Tensor,
+    levels: &[NoiseLevel],
+) -> Result<Tensor> {
+    let mut first = 0;
+    let mut answers = Vec::new();
+    for run in levels.chunk_by(|a, b| a == b) {
+        let batch = run.len() as i64;
+        let part = x.narrow(0, first, batch);
+        let answer = denoiser.denoise(&part, run[0])?;
+        if answer.size() != part.size() {
+            let expected = format!("{:?}", part.size());
+            return Err(Error::shape("the denoiser's answer", expected, &answer.size()));
+        }
+        answers.push(answer);
+        first += batch;
+    }
+    Ok(if answers.len() == 1 { answers.remove(0) } else { Tensor::cat(&answers, 0) })
+}
+
+/// That there is a level for each sample of `x`, and a sample at all.
+pub(crate) fn check_levels(x: &Tensor, levels: &[NoiseLevel]) -> Result<()> {
+    let samples = x.size().first().copied().unwrap_or(0);
+    if samples > 0 && samples == levels.len() as i64 {
+        return Ok(());
+    }
+    let expected = format!("{samples}, one a sample, and a sample at least");
+    Err(Error::invalid("the number of levels", levels.len(), expected))
 }
 
 impl<F> Denoiser for F
@@ -41,5 +87,9 @@ where
 impl Denoiser for Box<dyn Denoiser + '_> {
     fn denoise(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
         (**self).denoise(x, level)
+    }
+
+    fn denoise_each(&self, x: &Tensor, levels: &[NoiseLevel]) -> Result<Tensor> {
+        (**self).denoise_each(x, levels)
     }
 }

@@ -1,12 +1,14 @@
 //! A network and its parametrisation: a denoiser.
 
 use crate::{
-    Cond, Denoiser, Error, NoiseInput, Parametrization, Result,
+    Coefficients, Cond, Denoiser, Error, NoiseInput, Parametrization, Result,
     blend::blend,
+    denoiser::{check_levels, one_by_one},
     guidance::{Guided, InOneBatch},
 };
 use tch::{Kind, Tensor};
 use tweedie_schedules::NoiseLevel;
+use tweedie_torch::tensor;
 
 /// A bare network: a noisy batch, what it is told of the level, and a condition, to a prediction.
 pub trait Network {
@@ -79,7 +81,7 @@ impl<N: Network> Model<N> {
 
     /// The denoiser under a condition, which is for as many samples as will be denoised.
     pub fn given<'a>(&'a self, cond: &'a Cond) -> impl Denoiser + 'a {
-        move |x: &Tensor, level: NoiseLevel| self.denoise_given(x, level, Some(cond))
+        Given { model: self, cond }
     }
 
     /// Classifier-free guidance (arXiv:2207.12598): `uncond + scale·(cond − uncond)`, so scale 1
@@ -125,8 +127,73 @@ impl<N: Network> Model<N> {
     }
 }
 
+impl<N: Network> Model<N> {
+    /// The estimates for samples at levels of their own, under a condition for as many.
+    fn denoise_each_given(
+        &self,
+        x: &Tensor,
+        levels: &[NoiseLevel],
+        cond: Option<&Cond>,
+    ) -> Result<Tensor> {
+        let size = x.size();
+        if let Some(cond) = cond {
+            cond.check_batch(levels.len() as i64)?;
+        }
+        let coefficients: Vec<Coefficients> =
+            levels.iter().map(|l| self.parametrization.coefficients(*l)).collect::<Result<_>>()?;
+        let column = |f: fn(&Coefficients) -> f64, kind: Kind| -> Result<Tensor> {
+            let values: Vec<f64> = coefficients.iter().map(f).collect();
+            let column = tensor::from_f64(&values, &[values.len() as i64])?;
+            Ok(column.to_kind(kind).to_device(x.device()))
+        };
+        let each = |f| -> Result<Tensor> {
+            let shape: Vec<i64> =
+                (0..size.len()).map(|i| if i == 0 { size[0] } else { 1 }).collect();
+            Ok(column(f, x.kind())?.reshape(&shape[..]))
+        };
+        let noise = column(|c| c.c_noise, Kind::Float)?;
+        let output = self.network.forward(&(x * each(|c| c.c_in)?), &noise, cond)?;
+        if output.size() != size {
+            return Err(Error::shape("the network's output", format!("{size:?}"), &output.size()));
+        }
+        Ok(output.to_kind(x.kind()) * each(|c| c.c_out)? + x * each(|c| c.c_skip)?)
+    }
+}
+
 impl<N: Network> Denoiser for Model<N> {
     fn denoise(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
         self.denoise_given(x, level, None)
+    }
+
+    fn denoise_each(&self, x: &Tensor, levels: &[NoiseLevel]) -> Result<Tensor> {
+        check_levels(x, levels)?;
+        match levels.iter().any(|level| level.is_clean()) {
+            // Clean samples are not the network's business.
+            true => one_by_one(self, x, levels),
+            false => self.denoise_each_given(x, levels, None),
+        }
+    }
+}
+
+/// See [`Model::given`].
+struct Given<'a, N> {
+    model: &'a Model<N>,
+    cond: &'a Cond,
+}
+
+impl<N: Network> Denoiser for Given<'_, N> {
+    fn denoise(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
+        self.model.denoise_given(x, level, Some(self.cond))
+    }
+
+    fn denoise_each(&self, x: &Tensor, levels: &[NoiseLevel]) -> Result<Tensor> {
+        check_levels(x, levels)?;
+        match self.cond.batch() {
+            Some(batch) if batch > 0 && !levels.iter().any(|level| level.is_clean()) => {
+                let cond = self.cond.repeated(levels.len() as i64 / batch);
+                self.model.denoise_each_given(x, levels, Some(&cond))
+            }
+            _ => one_by_one(self, x, levels),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What a training loop needs of a network beyond [`Network`].
 
-use crate::ModelSpec;
+use crate::{ModelSpec, SelfAttention};
 use tch::{Kind, Tensor};
 use tweedie_core::{Cond, Network, Result};
 use tweedie_torch::autograd::vjp;
@@ -41,6 +41,11 @@ pub trait Trainable: Network + Send + std::fmt::Debug {
     /// weights. Networks that are too small to gain by it don't listen.
     fn checkpoint_activations(&mut self, on: bool) {
         let _ = on;
+    }
+
+    /// Its attention of tokens to each other, where it has any.
+    fn self_attention(&self) -> Option<&dyn SelfAttention> {
+        None
     }
 
     /// The kind that it computes in.

@@ -1,7 +1,6 @@
 //! DPM-Solver++ 2M and 3M.
 
-use crate::integrals::{self, Weight};
-use crate::multistep::{has_lambdas, past_used, x0_step, x0_weights};
+use crate::multistep::{has_lambdas, paced_weights, past_used, x0_step, x0_weights};
 use crate::{Run, Sampler, Solver, history::History};
 use serde::{Deserialize, Serialize};
 use tweedie_core::{Grid, NoiseLevel, Result};
@@ -37,7 +36,7 @@ impl Sampler for DpmPp2M {
         Ok(Box::new(move |run| {
             let x0 = run.denoise()?;
             let used = past_used(run, 2, past.len(), this.lower_order_final && run.steps() < 15);
-            let weights = second_order(this.form, run, past.levels().take(used));
+            let weights = second_order(this.form, 1.0, run, past.levels().take(used));
             x0_step(run, &x0, &past.weighted(&weights))?;
             past.push(run.level(), &x0);
             Ok(x0)
@@ -49,21 +48,24 @@ impl Sampler for DpmPp2M {
     }
 }
 
-/// The weight of the last estimate.
-fn second_order(
+/// The weight of the last estimate where the state is forgotten `pace` times as fast as by the ODE.
+pub(crate) fn second_order(
     form: SecondOrder,
+    pace: f64,
     run: &Run<'_>,
     past: impl Iterator<Item = NoiseLevel>,
 ) -> Vec<f64> {
     let (from, to) = (run.level(), run.next_level());
     match form {
-        SecondOrder::Exact => x0_weights(from, to, past),
+        SecondOrder::Exact => {
+            paced_weights(from, to, past.take_while(|level| level.alpha > 0.0), pace, false)
+        }
         SecondOrder::Midpoint => past
             .filter(|last| has_lambdas(*last, to))
             .map(|last| {
                 let h = to.lambda() - from.lambda();
                 let r = (from.lambda() - last.lambda()) / h;
-                (-h).exp_m1() / (2.0 * r)
+                (-pace * h).exp_m1() / (2.0 * r)
             })
             .collect(),
     }
@@ -108,14 +110,8 @@ impl DpmPp3M {
     fn weights(self, run: &Run<'_>, past: Vec<NoiseLevel>) -> Vec<f64> {
         let (from, to) = (run.level(), run.next_level());
         match (self.half_difference, past.len()) {
-            (true, 1) => second_order(SecondOrder::Midpoint, run, past.into_iter()),
-            (true, 2) if has_lambdas(from, to) => {
-                let offset = |level: NoiseLevel| level.lambda() - from.lambda();
-                let nodes = [0.0, offset(past[0]), offset(past[1])];
-                let mut moments = integrals::moments(Weight::Rising, offset(to), 3);
-                moments[2] /= 2.0;
-                integrals::lagrange_of(&moments, &nodes).split_off(1)
-            }
+            (true, 1) => second_order(SecondOrder::Midpoint, 1.0, run, past.into_iter()),
+            (true, _) => paced_weights(from, to, past.into_iter(), 1.0, true),
             _ => x0_weights(from, to, past.into_iter()),
         }
     }

@@ -11,12 +11,19 @@
 //!    [`ExponentialAb`], [`UniPc`], [`Deis`], [`Lms`], [`Pndm`], [`Ipndm`].
 //!    With fresh noise at each step: [`EulerAncestral`], [`Dpm2Ancestral`], [`DpmPp2SAncestral`],
 //!    [`DpmPpSde`], [`DpmPp2MSde`], [`DpmPp3MSde`], [`SaSolver`], [`PredictorCorrector`],
-//!    [`EulerMaruyama`], [`Restart`].
+//!    [`EulerMaruyama`], [`Restart`], [`Ddpm`], [`Consistency`].
+//!    Langevin dynamics at each level: [`AnnealedLangevin`], [`UnderdampedLangevin`].
+//!    Many levels at once: [`Paradigms`].
+//!    Of data that were measured: [`Ddrm`].
 //! 4. [`SamplerSpec`]: samplers by name.
+//! 5. From data to noise: [`DdimInversion`] and [`Edict`]; [`interpolation`] between two pictures.
 
 mod accelerated;
 mod adaptive;
 mod ancestral;
+mod consistency;
+mod ddpm;
+mod ddrm;
 mod deis;
 mod dpm_2;
 mod dpm_pp_2s;
@@ -31,10 +38,14 @@ mod frame;
 mod heun;
 mod history;
 mod integrals;
+pub mod interpolation;
+mod inversion;
+mod langevin;
 mod lms;
 mod midpoint;
 mod multistep;
 mod multistep_sde;
+mod paradigms;
 mod pndm;
 mod predictor_corrector;
 mod restart;
@@ -50,6 +61,9 @@ mod uni_pc;
 pub use accelerated::Accelerated;
 pub use adaptive::{BogackiShampine, DormandPrince, Tolerance};
 pub use ancestral::EulerAncestral;
+pub use consistency::Consistency;
+pub use ddpm::Ddpm;
+pub use ddrm::Ddrm;
 pub use deis::{Coordinate, Deis};
 pub use dpm_2::Dpm2;
 pub use dpm_pp_2s::DpmPp2S;
@@ -62,9 +76,12 @@ pub use euler_maruyama::{EulerMaruyama, NamedSde, Sde};
 pub use exponential_ab::ExponentialAb;
 pub use frame::Frame;
 pub use heun::Heun;
+pub use inversion::{Coupled, DdimInversion, Edict};
+pub use langevin::{AnnealedLangevin, UnderdampedLangevin};
 pub use lms::Lms;
 pub use midpoint::Midpoint;
 pub use multistep_sde::{DpmPp2MSde, DpmPp3MSde, SolverType};
+pub use paradigms::Paradigms;
 pub use pndm::{Ipndm, Pndm, Start};
 pub use predictor_corrector::PredictorCorrector;
 pub use restart::Restart;

@@ -9,13 +9,23 @@ use tweedie_core::{Error, NoiseLevel, Result};
 /// with the weights that their polynomials have in DPM-Solver++'s integral (arXiv:2211.01095,
 /// eq. 8). Without any it is Euler's step.
 pub(crate) fn x0_step(run: &mut Run<'_>, x0: &Tensor, past: &[(f64, &Tensor)]) -> Result<()> {
+    noisy_x0_step(run, run.next_level().sigma / run.level().sigma, x0, past, 0.0)
+}
+
+/// The same with another factor `keep` of the state, and noise of standard deviation `noise`.
+pub(crate) fn noisy_x0_step(
+    run: &mut Run<'_>,
+    keep: f64,
+    x0: &Tensor,
+    past: &[(f64, &Tensor)],
+    noise: f64,
+) -> Result<()> {
     let (from, to) = (run.level(), run.next_level());
-    let keep = to.sigma / from.sigma;
     let sum: f64 = past.iter().map(|(w, _)| w).sum();
     let first = (to.alpha - keep * from.alpha - to.alpha * sum, x0);
     let rest = past.iter().map(|(w, estimate)| (to.alpha * w, *estimate));
     let terms: Vec<_> = [first].into_iter().chain(rest).collect();
-    run.advance(keep, &terms, 0.0)
+    run.advance(keep, &terms, noise)
 }
 
 /// `x'/alpha' = x/alpha + (rho' − rho)·eps + Σ wⱼ·(epsⱼ − eps)` with `rho = sigma/alpha`: past
@@ -48,13 +58,28 @@ pub(crate) fn x0_weights(
     to: NoiseLevel,
     past: impl Iterator<Item = NoiseLevel>,
 ) -> Vec<f64> {
+    paced_weights(from, to, past, 1.0, false)
+}
+
+/// The same where the state is forgotten `pace` times as fast, as by the reverse SDE; with
+/// `half_difference` the term of second order is halved.
+pub(crate) fn paced_weights(
+    from: NoiseLevel,
+    to: NoiseLevel,
+    past: impl Iterator<Item = NoiseLevel>,
+    pace: f64,
+    half_difference: bool,
+) -> Vec<f64> {
     if !has_lambdas(from, to) {
         return Vec::new();
     }
-    let h = to.lambda() - from.lambda();
-    let nodes: Vec<f64> =
-        [0.0].into_iter().chain(past.map(|p| p.lambda() - from.lambda())).collect();
-    integrals::lagrange(Weight::Rising, h, &nodes).split_off(1)
+    let time = |level: NoiseLevel| pace * (level.lambda() - from.lambda());
+    let nodes: Vec<f64> = [0.0].into_iter().chain(past.map(time)).collect();
+    let mut moments = integrals::moments(Weight::Rising, time(to), nodes.len());
+    if half_difference {
+        moments.iter_mut().skip(2).for_each(|m| *m /= 2.0);
+    }
+    integrals::lagrange_of(&moments, &nodes).split_off(1)
 }
 
 /// Whether lambda is finite at both ends.

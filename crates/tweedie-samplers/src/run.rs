@@ -28,6 +28,16 @@ impl<'a> Run<'a> {
         grid: &'a Grid,
         noise: Noise,
     ) -> Result<Self> {
+        Self::along(denoiser, x, grid.levels(), noise)
+    }
+
+    /// A run along levels in any order: upwards too.
+    pub(crate) fn along(
+        denoiser: &'a dyn Denoiser,
+        x: Tensor,
+        grid: &'a [NoiseLevel],
+        noise: Noise,
+    ) -> Result<Self> {
         if !matches!(x.kind(), Kind::Float | Kind::Double) {
             return Err(Error::invalid(
                 "the kind of x",
@@ -39,7 +49,6 @@ impl<'a> Run<'a> {
             return Err(Error::shape("x", "[batch, …]", &x.size()));
         }
         let x = x.detach();
-        let grid = grid.levels();
         Ok(Run { denoiser, grid, index: 0, x, known: None, noise, fresh: None, drawn: 0 })
     }
 
@@ -85,14 +94,28 @@ impl<'a> Run<'a> {
     /// The estimate of the clean data from another tensor of the state's shape.
     pub fn denoise_at(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
         let x0 = self.denoiser.denoise(x, level)?;
-        if x0.size() != x.size() {
-            return Err(Error::shape(
-                "the denoiser's answer",
-                format!("{:?}", x.size()),
-                &x0.size(),
-            ));
-        }
+        check_answer(&x0, x)?;
         Ok(x0)
+    }
+
+    /// The levels from the present one to the end.
+    pub fn levels_ahead(&self) -> &'a [NoiseLevel] {
+        &self.grid[self.index..]
+    }
+
+    /// The estimates from several tensors of the state's shape, each at a level of its own, in one
+    /// call: see [`Denoiser::denoise_each`].
+    pub fn denoise_each(&self, xs: &[&Tensor], levels: &[NoiseLevel]) -> Result<Vec<Tensor>> {
+        if xs.is_empty() || xs.len() != levels.len() {
+            return Err(Error::invalid("the number of levels", levels.len(), "one a tensor"));
+        }
+        let batch = self.x.size()[0];
+        let x = Tensor::cat(xs, 0);
+        let each = |level: &NoiseLevel| std::iter::repeat_n(*level, batch as usize);
+        let levels: Vec<NoiseLevel> = levels.iter().flat_map(each).collect();
+        let x0 = self.denoiser.denoise_each(&x, &levels)?;
+        check_answer(&x0, &x)?;
+        Ok((0..xs.len() as i64).map(|i| x0.narrow(0, i * batch, batch)).collect())
     }
 
     /// `x ← a·x + Σ cᵢ·tᵢ + noise·z`, with `z` standard normal: drawn unless its factor is 0.
@@ -154,6 +177,11 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// `t ← a·t + Σ cᵢ·tᵢ` for a tensor that is not the state, such as a second one.
+    pub(crate) fn update(&self, t: &mut Tensor, a: f64, terms: &[(f64, &Tensor)]) -> Result<()> {
+        if fused::combine(t, a, terms)? { Ok(()) } else { Err(self.not_finite()) }
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.index + 1 >= self.grid.len()
     }
@@ -184,4 +212,11 @@ impl<'a> Run<'a> {
     fn not_finite(&self) -> Error {
         Error::NonFinite { what: "the state", step: self.index, level: self.level() }
     }
+}
+
+fn check_answer(x0: &Tensor, x: &Tensor) -> Result<()> {
+    if x0.size() == x.size() {
+        return Ok(());
+    }
+    Err(Error::shape("the denoiser's answer", format!("{:?}", x.size()), &x0.size()))
 }

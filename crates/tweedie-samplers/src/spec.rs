@@ -1,10 +1,11 @@
 //! Samplers by name, for programs and configuration files.
 
 use crate::{
-    Accelerated, BogackiShampine, Deis, DormandPrince, Dpm2, Dpm2Ancestral, DpmPp2M, DpmPp2MSde,
-    DpmPp2S, DpmPp2SAncestral, DpmPp3M, DpmPp3MSde, DpmPpSde, DpmSolver, EdmStochastic, Euler,
-    EulerAncestral, ExponentialAb, Frame, Heun, Ipndm, Lms, Midpoint, NamedSde, Pndm,
-    PredictorCorrector, Restart, Rk4, SaSolver, Sampler, Start, UniPc,
+    Accelerated, AnnealedLangevin, BogackiShampine, Consistency, Ddpm, Deis, DormandPrince, Dpm2,
+    Dpm2Ancestral, DpmPp2M, DpmPp2MSde, DpmPp2S, DpmPp2SAncestral, DpmPp3M, DpmPp3MSde, DpmPpSde,
+    DpmSolver, EdmStochastic, Euler, EulerAncestral, ExponentialAb, Frame, Heun, Ipndm, Lms,
+    Midpoint, NamedSde, Paradigms, Pndm, PredictorCorrector, Restart, Rk4, SaSolver, Sampler,
+    Start, UnderdampedLangevin, UniPc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +103,7 @@ macro_rules! chosen {
 
 // Variant, its value, name, order, evaluations, noise, source.
 samplers! {
-    Ddpm = Accelerated::ddpm(), "ddpm", 1, 1, true, "Ho et al. 2020, arXiv:2006.11239";
+    Ddpm(Ddpm) = Ddpm::default(), "ddpm", 1, 1, true, "Ho et al. 2020, arXiv:2006.11239";
     Ddim = Accelerated::ddim(), "ddim", 1, 1, false, "Song et al. 2020, arXiv:2010.02502";
     Accelerated(Accelerated) = Accelerated::default(),
         "accelerated", 1, 1, false, "Permenter & Yuan 2023, arXiv:2306.04848";
@@ -159,6 +160,14 @@ samplers! {
         "restart", 2, 2, true, "Xu et al. 2023, arXiv:2306.14878, Alg. 1";
     EulerMaruyama(NamedSde) = NamedSde::default(),
         "euler-maruyama", 1, 1, true, "Song et al. 2020, arXiv:2011.13456";
+    AnnealedLangevin(AnnealedLangevin) = AnnealedLangevin::default(),
+        "annealed-langevin", 1, 100, true, "Song & Ermon 2019, arXiv:1907.05600, Alg. 1";
+    UnderdampedLangevin(UnderdampedLangevin) = UnderdampedLangevin::default(),
+        "underdamped-langevin", 2, 10, true, "Leimkuhler & Matthews 2013 (BAOAB)";
+    Consistency(Consistency) = Consistency::default(),
+        "consistency", 1, 1, true, "Song et al. 2023, arXiv:2303.01469, Alg. 1";
+    Paradigms(Paradigms) = Paradigms::default(),
+        "paradigms", 1, 1, false, "Shih et al. 2023, arXiv:2305.16317, Alg. 1";
 }
 
 impl SamplerSpec {

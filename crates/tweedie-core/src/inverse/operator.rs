@@ -2,6 +2,7 @@
 
 use crate::{Error, Result};
 use tch::{Kind, Tensor};
+use tweedie_torch::tensor;
 
 /// A linear map `A` from data to measurements, sample by sample, and what inference needs of it.
 pub trait LinearOperator {
@@ -16,6 +17,18 @@ pub trait LinearOperator {
 
     /// `(a·AAᵀ + b)⁻¹·y` on the range of `A`, for `a, b >= 0` of which one at least is above 0.
     fn solve(&self, y: &Tensor, a: f64, b: f64) -> Result<Tensor>;
+}
+
+/// A linear map whose singular value decomposition `A = U·Σ·Vᵀ` is known.
+pub trait Spectral: LinearOperator {
+    /// `V·f(Σ)·Vᵀ·x`: each right-singular direction of `x`, data, times `f` of its singular value,
+    /// which is 0 for what is not measured.
+    fn spectral(&self, x: &Tensor, f: &dyn Fn(f64) -> f64) -> Result<Tensor>;
+}
+
+/// [`Spectral::spectral`] of a map whose singular values are 0 and `s`; `seen` is `A⁺·A·x`.
+fn two_values(x: &Tensor, seen: &Tensor, s: f64, f: &dyn Fn(f64) -> f64) -> Tensor {
+    x * f(0.0) + seen * (f(s) - f(0.0))
 }
 
 /// Some elements are seen, the others not: inpainting. Measurements have the data's shape, with 0
@@ -66,6 +79,18 @@ impl LinearOperator for Mask {
     }
 }
 
+impl Spectral for Mask {
+    fn spectral(&self, x: &Tensor, f: &dyn Fn(f64) -> f64) -> Result<Tensor> {
+        Ok(two_values(x, &self.on(x)?, 1.0, f))
+    }
+}
+
+impl Clone for Mask {
+    fn clone(&self) -> Self {
+        Mask(self.0.shallow_clone())
+    }
+}
+
 /// The mean over squares of `factor × factor` pixels: super-resolution. Data are
 /// `[batch, channels, height, width]` with sides that `factor` divides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +137,13 @@ impl LinearOperator for AveragePool {
 
     fn solve(&self, y: &Tensor, a: f64, b: f64) -> Result<Tensor> {
         Ok(y / (a / (self.factor * self.factor) as f64 + b)) // AAᵀ = 1/factor²
+    }
+}
+
+impl Spectral for AveragePool {
+    fn spectral(&self, x: &Tensor, f: &dyn Fn(f64) -> f64) -> Result<Tensor> {
+        let seen = self.pseudo_inverse(&self.apply(x)?)?;
+        Ok(two_values(x, &seen, 1.0 / self.factor as f64, f))
     }
 }
 
@@ -199,5 +231,24 @@ impl LinearOperator for Blur {
         let kept = total.gt_tensor(&(total.max() * LOST.powi(2)));
         let inverse = total.where_self(&kept, &total.ones_like()).reciprocal();
         self.filtered(y, &(inverse * kept.to_kind(Kind::Double)))
+    }
+}
+
+impl Spectral for Blur {
+    /// Frequencies that count as lost have the singular value 0.
+    fn spectral(&self, x: &Tensor, f: &dyn Fn(f64) -> f64) -> Result<Tensor> {
+        let sizes = self.spectrum.abs();
+        let lost = f64::try_from(sizes.max()).map_err(tweedie_torch::Error::from)? * LOST;
+        let values = tensor::to_f64(&sizes)?;
+        let filter: Vec<f64> =
+            values.into_iter().map(|s| f(if s > lost { s } else { 0.0 })).collect();
+        self.filtered(x, &tensor::from_f64(&filter, &sizes.size())?)
+    }
+}
+
+impl Clone for Blur {
+    fn clone(&self) -> Self {
+        let (spectrum, power) = (self.spectrum.shallow_clone(), self.power.shallow_clone());
+        Blur { spectrum, power, size: self.size }
     }
 }

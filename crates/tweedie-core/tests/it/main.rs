@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // as in any test
 
 mod brownian;
+mod each;
 mod guidance;
 mod inverse;
 

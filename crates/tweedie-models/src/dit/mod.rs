@@ -12,7 +12,7 @@ use crate::checkpointing::{self, Segment};
 use crate::embed::{ClassEmbedder, NoiseEmbedder, NoiseEmbedding};
 use crate::inputs::{check_input, embed, labels};
 use crate::transformer::{Rope, Trunk};
-use crate::{Gradients, Loss, ModelSpec, Trainable};
+use crate::{Gradients, Loss, ModelSpec, SelfAttention, Trainable};
 use tch::{Device, Kind, Tensor};
 use tweedie_core::{Cond, Error, Network, NoiseInput, Result};
 use tweedie_torch::parameters::{Conv2d, Conv2dConfig, Init, Linear, Parameters, Scope, like};
@@ -135,13 +135,14 @@ impl Dit {
     }
 
     /// The pass in parts; everything is checked and drawn here. Between two of them are the
-    /// condition and the tokens.
+    /// condition and the tokens. Blocks in `identity` have no attention but of tokens to themselves.
     fn segments<'a>(
         &'a self,
         x: &'a Tensor,
         noise: &'a Tensor,
         cond: Option<&Cond>,
         rng: Option<&mut Generator>,
+        identity: &'a [usize],
     ) -> Result<Vec<Segment<'a>>> {
         let DitConfig { image_size, channels, .. } = self.config;
         let (sample, device) = ([channels, image_size, image_size], self.parameters.device());
@@ -164,7 +165,7 @@ impl Dit {
             let y = embed(level, class, labels.as_ref(), self.compute);
             Ok(vec![y, self.tokens(x, joint.as_ref())])
         })];
-        segments.extend(self.trunk.segments(cross, rope));
+        segments.extend(self.trunk.segments(cross, rope, identity));
         segments.push(Box::new(move |state| {
             let [y, h] = &state[..] else { return Ok(state) };
             let patches = h.narrow(1, others, h.size()[1] - others);
@@ -197,7 +198,7 @@ impl Dit {
 
 impl Network for Dit {
     fn forward(&self, x: &Tensor, noise: &Tensor, cond: Option<&Cond>) -> Result<Tensor> {
-        checkpointing::answer(&self.segments(x, noise, cond, None)?)
+        checkpointing::answer(&self.segments(x, noise, cond, None, &[])?)
     }
 
     fn null_cond(&self, batch: i64) -> Option<Cond> {
@@ -209,7 +210,27 @@ impl Network for Dit {
     }
 }
 
+impl SelfAttention for Dit {
+    fn attention_layers(&self) -> Vec<String> {
+        self.trunk.names()
+    }
+
+    fn forward_identity(
+        &self,
+        x: &Tensor,
+        noise: &Tensor,
+        cond: Option<&Cond>,
+        layers: &[usize],
+    ) -> Result<Tensor> {
+        checkpointing::answer(&self.segments(x, noise, cond, None, layers)?)
+    }
+}
+
 impl Trainable for Dit {
+    fn self_attention(&self) -> Option<&dyn SelfAttention> {
+        Some(self)
+    }
+
     fn parameters(&self) -> &Parameters {
         &self.parameters
     }
@@ -244,7 +265,7 @@ impl Trainable for Dit {
         cond: Option<&Cond>,
         rng: &mut Generator,
     ) -> Result<Tensor> {
-        checkpointing::answer(&self.segments(x, noise, cond, Some(rng))?)
+        checkpointing::answer(&self.segments(x, noise, cond, Some(rng), &[])?)
     }
 
     fn gradients(
@@ -255,7 +276,7 @@ impl Trainable for Dit {
         rng: &mut Generator,
         loss: &mut Loss<'_>,
     ) -> Result<Gradients> {
-        let segments = self.segments(x, noise, cond, Some(rng))?;
+        let segments = self.segments(x, noise, cond, Some(rng), &[])?;
         checkpointing::gradients(&segments, self.checkpoints, &self.parameters, loss)
     }
 }

@@ -52,6 +52,13 @@ impl Attention {
         })
     }
 
+    /// `[batch, tokens, width]` to the same shape, with the identity for its map: every token
+    /// attends to itself alone (perturbed-attention guidance, arXiv:2403.17377).
+    pub fn forward_identity(&self, x: &Tensor) -> Tensor {
+        let v = heads(&self.qkv.forward(x), 3, self.num_heads).get(2);
+        self.proj.forward(&v.transpose(1, 2).flatten(2, 3))
+    }
+
     /// `[batch, tokens, width]` to the same shape; positions enter where there is a `rope`.
     pub fn forward(&self, x: &Tensor, rope: Option<&Rope>) -> Tensor {
         let qkv = heads(&self.qkv.forward(x), 3, self.num_heads);

@@ -157,16 +157,21 @@ impl Block {
         })
     }
 
-    /// `x` is `[batch, tokens, width]`, `y` is SiLU of the condition, `[batch, width]`.
+    /// `x` is `[batch, tokens, width]`, `y` is SiLU of the condition, `[batch, width]`. With
+    /// `identity` tokens attend to themselves alone, not to each other.
     pub(crate) fn forward(
         &self,
         x: &Tensor,
         y: &Tensor,
-        context: Option<&Tensor>,
-        rope: Option<&Rope>,
+        (context, rope): (Option<&Tensor>, Option<&Rope>),
+        identity: bool,
     ) -> Result<Tensor> {
         let [gate_attn, gate_mlp] = self.gates.forward(y);
-        let h = self.attn.forward(&self.norm1.forward(x, y)?, rope);
+        let h = self.norm1.forward(x, y)?;
+        let h = match identity {
+            true => self.attn.forward_identity(&h),
+            false => self.attn.forward(&h, rope),
+        };
         let mut x = ops::gated(x, &gate_attn, &h)?;
         if let (Some((norm, cross)), Some(context)) = (&self.cross, context) {
             x = &x + cross.forward(&norm.forward(&x), context);

@@ -67,22 +67,30 @@ impl Trunk {
     }
 
     /// A segment for each block, from SiLU of the condition, `[batch, width]`, and tokens,
-    /// `[batch, tokens, width]`, to the same.
+    /// `[batch, tokens, width]`, to the same. Tokens of the blocks in `identity` attend to
+    /// themselves alone.
     pub(crate) fn segments<'a>(
         &'a self,
         context: Option<Tensor>,
         rope: Option<Rope>,
+        identity: &'a [usize],
     ) -> impl Iterator<Item = Segment<'a>> {
         let given = Rc::new((context, rope));
-        self.blocks.iter().map(move |block| -> Segment<'a> {
+        self.blocks.iter().enumerate().map(move |(i, block)| -> Segment<'a> {
             let given = Rc::clone(&given);
+            let identity = identity.contains(&i);
             Box::new(move |mut state| {
                 if let [y, h] = &mut state[..] {
-                    *h = block.forward(h, y, given.0.as_ref(), given.1.as_ref())?;
+                    *h = block.forward(h, y, (given.0.as_ref(), given.1.as_ref()), identity)?;
                 }
                 Ok(state)
             })
         })
+    }
+
+    /// The name of each block.
+    pub(crate) fn names(&self) -> Vec<String> {
+        (0..self.blocks.len()).map(|i| format!("blocks.{i}")).collect()
     }
 
     /// Tokens and SiLU of the condition to `[batch, tokens, outputs]`.

@@ -9,7 +9,7 @@ use crate::checkpointing::{self, Segment};
 use crate::embed::{ClassEmbedder, NoiseEmbedder};
 use crate::inputs::{check_classes_alone, check_input, check_range, embed, labels};
 use crate::transformer::{Rope, Trunk, sin_cos_sequence};
-use crate::{Gradients, Loss, ModelSpec, Trainable};
+use crate::{Gradients, Loss, ModelSpec, SelfAttention, Trainable};
 use tch::{Device, Kind, Tensor};
 use tweedie_core::{Cond, Error, Network, NoiseInput, Result};
 use tweedie_torch::parameters::{Embedding, Init, Linear, Parameters, Scope, like};
@@ -146,13 +146,14 @@ impl Transformer1d {
     }
 
     /// The pass in parts; everything is checked and drawn here. Between two of them are the
-    /// condition and the tokens.
+    /// condition and the tokens. Blocks in `identity` have no attention but of tokens to themselves.
     fn segments<'a>(
         &'a self,
         x: &'a Tensor,
         noise: &'a Tensor,
         cond: Option<&Cond>,
         rng: Option<&mut Generator>,
+        identity: &'a [usize],
     ) -> Result<Vec<Segment<'a>>> {
         let device = self.parameters.device();
         let batch = check_input(x, noise, &self.config.sample_shape(), device)?;
@@ -175,7 +176,7 @@ impl Transformer1d {
             Place::Turned(rope) => Some(rope.behind(0, self.compute)),
             Place::Added(_) | Place::None => None,
         };
-        segments.extend(self.trunk.segments(None, rope));
+        segments.extend(self.trunk.segments(None, rope, identity));
         // Logits have the kind of the weights, which numbers that count have not.
         let kind = if x.is_floating_point() { x.kind() } else { self.parameters.kind() };
         segments.push(Box::new(move |state| {
@@ -188,7 +189,7 @@ impl Transformer1d {
 
 impl Network for Transformer1d {
     fn forward(&self, x: &Tensor, noise: &Tensor, cond: Option<&Cond>) -> Result<Tensor> {
-        checkpointing::answer(&self.segments(x, noise, cond, None)?)
+        checkpointing::answer(&self.segments(x, noise, cond, None, &[])?)
     }
 
     fn null_cond(&self, batch: i64) -> Option<Cond> {
@@ -200,7 +201,27 @@ impl Network for Transformer1d {
     }
 }
 
+impl SelfAttention for Transformer1d {
+    fn attention_layers(&self) -> Vec<String> {
+        self.trunk.names()
+    }
+
+    fn forward_identity(
+        &self,
+        x: &Tensor,
+        noise: &Tensor,
+        cond: Option<&Cond>,
+        layers: &[usize],
+    ) -> Result<Tensor> {
+        checkpointing::answer(&self.segments(x, noise, cond, None, layers)?)
+    }
+}
+
 impl Trainable for Transformer1d {
+    fn self_attention(&self) -> Option<&dyn SelfAttention> {
+        Some(self)
+    }
+
     fn parameters(&self) -> &Parameters {
         &self.parameters
     }
@@ -228,7 +249,7 @@ impl Trainable for Transformer1d {
         cond: Option<&Cond>,
         rng: &mut Generator,
     ) -> Result<Tensor> {
-        checkpointing::answer(&self.segments(x, noise, cond, Some(rng))?)
+        checkpointing::answer(&self.segments(x, noise, cond, Some(rng), &[])?)
     }
 
     fn gradients(
@@ -239,7 +260,7 @@ impl Trainable for Transformer1d {
         rng: &mut Generator,
         loss: &mut Loss<'_>,
     ) -> Result<Gradients> {
-        let segments = self.segments(x, noise, cond, Some(rng))?;
+        let segments = self.segments(x, noise, cond, Some(rng), &[])?;
         checkpointing::gradients(&segments, self.checkpoints, &self.parameters, loss)
     }
 }

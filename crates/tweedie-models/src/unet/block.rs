@@ -142,11 +142,16 @@ impl AttentionBlock {
         })
     }
 
-    /// `[batch, channels, height, width]` to the same shape.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    /// `[batch, channels, height, width]` to the same shape. With `identity` pixels attend to
+    /// themselves alone.
+    pub(super) fn forward(&self, x: &Tensor, identity: bool) -> Result<Tensor> {
         let size = x.size();
         let tokens = self.norm.forward(x)?.flatten(2, 3).transpose(1, 2);
-        let h = self.attn.forward(&tokens, None).transpose(1, 2).reshape(&size);
+        let h = match identity {
+            true => self.attn.forward_identity(&tokens),
+            false => self.attn.forward(&tokens, None),
+        };
+        let h = h.transpose(1, 2).reshape(&size);
         Ok(scaled(add(self.proj_out.forward(&h), x), self.skip_scale))
     }
 

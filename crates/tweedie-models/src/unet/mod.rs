@@ -10,7 +10,7 @@ pub use config::{Heads, Resample, UnetConfig};
 
 use crate::checkpointing;
 use crate::embed::{ClassEmbedder, ClassEmbedding, NoiseEmbedder, NoiseEmbedding};
-use crate::{Gradients, Loss, ModelSpec, Trainable};
+use crate::{Gradients, Loss, ModelSpec, SelfAttention, Trainable};
 use block::{AttentionBlock, Change, ResnetBlock, Way};
 use dropout::Dropout;
 use tch::{Device, Kind, Tensor};
@@ -71,10 +71,11 @@ impl Block {
         x: &Tensor,
         emb: &Tensor,
         dropout: &Dropout,
+        identity: bool,
     ) -> tweedie_torch::Result<Tensor> {
         let h = self.resnet.forward(x, emb, dropout)?;
         match &self.attention {
-            Some(attention) => attention.forward(&h),
+            Some(attention) => attention.forward(&h, identity),
             None => Ok(h),
         }
     }
@@ -231,7 +232,7 @@ impl Unet {
 
 impl Network for Unet {
     fn forward(&self, x: &Tensor, noise: &Tensor, cond: Option<&Cond>) -> Result<Tensor> {
-        checkpointing::answer(&self.segments(x, noise, cond, None)?)
+        checkpointing::answer(&self.segments(x, noise, cond, None, &[])?)
     }
 
     fn null_cond(&self, batch: i64) -> Option<Cond> {
@@ -244,6 +245,10 @@ impl Network for Unet {
 }
 
 impl Trainable for Unet {
+    fn self_attention(&self) -> Option<&dyn SelfAttention> {
+        Some(self)
+    }
+
     fn parameters(&self) -> &Parameters {
         &self.parameters
     }
@@ -271,7 +276,7 @@ impl Trainable for Unet {
         cond: Option<&Cond>,
         rng: &mut Generator,
     ) -> Result<Tensor> {
-        checkpointing::answer(&self.segments(x, noise, cond, Some(rng))?)
+        checkpointing::answer(&self.segments(x, noise, cond, Some(rng), &[])?)
     }
 
     fn gradients(
@@ -282,7 +287,7 @@ impl Trainable for Unet {
         rng: &mut Generator,
         loss: &mut Loss<'_>,
     ) -> Result<Gradients> {
-        let segments = self.segments(x, noise, cond, Some(rng))?;
+        let segments = self.segments(x, noise, cond, Some(rng), &[])?;
         checkpointing::gradients(&segments, self.checkpoints, &self.parameters, loss)
     }
 }

@@ -2,7 +2,8 @@
 
 use super::dropout::Dropout;
 use super::{Level, Unet, UnetConfig};
-use crate::checkpointing::Segment;
+use crate::SelfAttention;
+use crate::checkpointing::{self, Segment};
 use crate::inputs::{check_classes_alone, check_input, embed, labels};
 use tch::Tensor;
 use tweedie_core::{Cond, Result};
@@ -11,13 +12,15 @@ use tweedie_torch::rng::Generator;
 
 impl Unet {
     /// The pass in parts; everything is checked and drawn here. Between two of them are the
-    /// embedding, what waits for its way up, and what goes on.
+    /// embedding, what waits for its way up, and what goes on. Attention layers in `identity`, counted
+    /// in the order of the pass, have the identity for their map.
     pub(super) fn segments<'a>(
         &'a self,
         x: &'a Tensor,
         noise: &'a Tensor,
         cond: Option<&Cond>,
         mut rng: Option<&mut Generator>,
+        identity: &'a [usize],
     ) -> Result<Vec<Segment<'a>>> {
         let UnetConfig { image_size, channels, .. } = self.config;
         let (sample, device) = ([channels, image_size, image_size], self.parameters.device());
@@ -31,7 +34,7 @@ impl Unet {
             let h = self.conv_in.forward(&x.to_kind(self.compute));
             Ok(vec![emb, h.shallow_clone(), h])
         })];
-        let layers = self.layers();
+        let layers = self.layers(identity);
         let between = (1..).zip(layers).map(|(place, (skip, layer))| {
             segment(skip, move |h, emb| layer(h, emb, &Dropout::new(seed, place)))
         });
@@ -46,32 +49,68 @@ impl Unet {
     }
 
     /// All between the first convolution and the last norm.
-    fn layers(&self) -> Vec<(Skip, Layer<'_>)> {
+    fn layers<'a>(&'a self, identity: &[usize]) -> Vec<(Skip, Layer<'a>)> {
         let mut layers: Vec<(Skip, Layer<'_>)> = vec![];
+        let mut attentions = 0;
+        let mut next = |there: bool| {
+            attentions += usize::from(there);
+            there && identity.contains(&(attentions - 1))
+        };
         for Level { blocks, way } in &self.downs {
             for block in blocks {
-                layers.push((Skip::Left, Box::new(|h, emb, d| block.forward(h, emb, d))));
+                let identity = next(block.attention.is_some());
+                let layer =
+                    move |h: &Tensor, emb: &Tensor, d: &Dropout| block.forward(h, emb, d, identity);
+                layers.push((Skip::Left, Box::new(layer)));
             }
             if let Some(way) = way {
                 layers.push((Skip::Left, Box::new(|h, emb, d| way.forward(h, emb, d))));
             }
         }
         let (first, attention, second) = &self.mid;
+        let identity = next(true);
         layers.push((
             Skip::None,
-            Box::new(|h, emb, d| {
-                second.forward(&attention.forward(&first.forward(h, emb, d)?)?, emb, d)
+            Box::new(move |h, emb, d| {
+                let h = attention.forward(&first.forward(h, emb, d)?, identity)?;
+                second.forward(&h, emb, d)
             }),
         ));
         for Level { blocks, way } in &self.ups {
             for block in blocks {
-                layers.push((Skip::Taken, Box::new(|h, emb, d| block.forward(h, emb, d))));
+                let identity = next(block.attention.is_some());
+                let layer =
+                    move |h: &Tensor, emb: &Tensor, d: &Dropout| block.forward(h, emb, d, identity);
+                layers.push((Skip::Taken, Box::new(layer)));
             }
             if let Some(way) = way {
                 layers.push((Skip::None, Box::new(|h, emb, d| way.forward(h, emb, d))));
             }
         }
         layers
+    }
+}
+
+impl SelfAttention for Unet {
+    fn attention_layers(&self) -> Vec<String> {
+        let names = |way: &'static str, levels: &[Level]| -> Vec<String> {
+            let all = levels.iter().enumerate().flat_map(|(i, level)| {
+                let blocks = level.blocks.iter().enumerate();
+                blocks.filter(|(_, block)| block.attention.is_some()).map(move |(j, _)| (i, j))
+            });
+            all.map(|(i, j)| format!("{way}.{i}.blocks.{j}.1")).collect()
+        };
+        [names("downs", &self.downs), vec!["mid.1".into()], names("ups", &self.ups)].concat()
+    }
+
+    fn forward_identity(
+        &self,
+        x: &Tensor,
+        noise: &Tensor,
+        cond: Option<&Cond>,
+        layers: &[usize],
+    ) -> Result<Tensor> {
+        checkpointing::answer(&self.segments(x, noise, cond, None, layers)?)
     }
 }
 

@@ -11,6 +11,7 @@ mod formula;
 mod golden;
 mod images;
 mod init;
+mod perturbed;
 mod sequences;
 mod settings;
 mod training;

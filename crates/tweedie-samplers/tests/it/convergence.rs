@@ -159,11 +159,11 @@ fn pndm_has_order_4_on_equal_steps() {
 
 /// From pure noise, 20,000 samples of every sampler have the mixture's weights, means and
 /// variances. Three standard errors of a weight are 0.01; the solvers' own bias at 60 steps is
-/// allowed as much again.
+/// allowed as much again. Consistency sampling wants another denoiser: see `langevin.rs`.
 #[test]
 fn samples_have_the_right_distribution() {
     let n = 20_000;
-    for (info, sampler) in all() {
+    for (info, sampler) in all().into_iter().filter(|(info, _)| info.name != "consistency") {
         let mut levels: Vec<f64> =
             grid(60, NoiseLevel::ve).levels().iter().map(|l| l.sigma).collect();
         levels.push(0.0);

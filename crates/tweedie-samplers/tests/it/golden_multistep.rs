@@ -1,4 +1,4 @@
-//! Trajectories of k-diffusion and diffusers (`golden/make_multistep.py`).
+//! Trajectories of k-diffusion and diffusers (`golden/make_multistep.py`, `make_ddpm.py`).
 
 use crate::{max_difference, mixture, rows};
 use serde::Deserialize;
@@ -12,12 +12,16 @@ struct Case {
     source: String,
     levels: Vec<(f64, f64)>,
     x: Vec<Vec<f64>>,
+    #[serde(default)]
+    noise: Vec<Vec<Vec<f64>>>,
     trajectory: Vec<Vec<Vec<f64>>>,
 }
 
 impl Case {
     fn all() -> Vec<Self> {
-        serde_json::from_str(include_str!("../golden/multistep.json")).unwrap()
+        let files = [include_str!("../golden/multistep.json"), include_str!("../golden/ddpm.json")];
+        let cases = |file: &&str| serde_json::from_str::<Vec<Self>>(file).unwrap();
+        files.iter().flat_map(cases).collect()
     }
 
     fn levels(&self) -> Vec<NoiseLevel> {
@@ -29,7 +33,8 @@ impl Case {
         let grid = Grid::from_levels(levels).unwrap();
         let (sampler, denoiser) = (self.spec.build(), mixture());
         let x = rows(&self.x) * scale;
-        let steps = sampler.steps(&denoiser, x, &grid, Noise::replay([])).unwrap();
+        let noise = Noise::replay(self.noise.iter().map(|z| rows(z)));
+        let steps = sampler.steps(&denoiser, x, &grid, noise).unwrap();
         steps.map(|step| step.unwrap().x).collect()
     }
 }
@@ -40,7 +45,7 @@ impl Case {
 #[test]
 fn trajectories_agree() {
     let cases = Case::all();
-    assert_eq!(cases.len(), 41);
+    assert_eq!(cases.len(), 41 + 7);
     for case in &cases {
         let states = case.run(case.levels(), 1.0);
         assert_eq!(states.len(), case.trajectory.len());

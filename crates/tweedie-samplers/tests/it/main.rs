@@ -3,15 +3,19 @@
 
 mod adaptive;
 mod convergence;
+mod ddrm;
 mod golden;
 mod golden_multistep;
+mod inversion;
+mod langevin;
+mod paradigms;
 mod promises;
 mod short_grids;
 mod stochastic;
 
 use tch::{Device, Kind, Tensor};
 use tweedie_core::closed_form::GaussianMixture;
-use tweedie_samplers::{Info, Sampler, SamplerSpec};
+use tweedie_samplers::{AnnealedLangevin, Info, Sampler, SamplerSpec, UnderdampedLangevin};
 use tweedie_torch::tensor;
 
 /// The mixture that `golden/make.py` uses.
@@ -20,8 +24,23 @@ fn mixture() -> GaussianMixture {
     GaussianMixture::new(&[0.3, 0.7], &means, &[0.2, 0.4]).unwrap()
 }
 
+const LANGEVIN_STEPS: usize = 10;
+
+/// Every sampler with its defaults, but for Langevin dynamics, which have [`LANGEVIN_STEPS`] a level
+/// for the sake of the tests' time.
 fn all() -> Vec<(&'static Info, Box<dyn Sampler>)> {
-    let named = |info: &'static Info| (info, SamplerSpec::by_name(info.name).unwrap().build());
+    let named = |info: &'static Info| -> (_, Box<dyn Sampler>) {
+        let sampler: Box<dyn Sampler> = match SamplerSpec::by_name(info.name).unwrap() {
+            SamplerSpec::AnnealedLangevin(it) => {
+                Box::new(AnnealedLangevin { steps: LANGEVIN_STEPS, ..it })
+            }
+            SamplerSpec::UnderdampedLangevin(it) => {
+                Box::new(UnderdampedLangevin { steps: LANGEVIN_STEPS, ..it })
+            }
+            other => other.build(),
+        };
+        (info, sampler)
+    };
     SamplerSpec::all().iter().map(named).collect()
 }
 

@@ -1,6 +1,6 @@
 //! What every sampler promises: calls, batches, buffers, errors.
 
-use crate::{all, mixture, unit_noise};
+use crate::{LANGEVIN_STEPS, all, mixture, unit_noise};
 use tch::{Kind, Tensor};
 use tweedie_core::{DenoiserExt, Error, Grid, Noise, NoiseLevel, Result};
 use tweedie_samplers::{Accelerated, EdmStochastic, Sampler};
@@ -20,6 +20,9 @@ fn documented_calls(name: &str, evaluations: usize, steps: usize, clean: bool) -
     let last_is_short = usize::from(clean);
     match name {
         "midpoint" | "predictor-corrector" => 2 * steps,
+        "annealed-langevin" | "underdamped-langevin" => {
+            LANGEVIN_STEPS * (steps - last_is_short) + last_is_short
+        }
         "plms" => steps + usize::from(steps > 1 || !clean),
         "pndm" => steps + 3 * (steps - last_is_short).min(3),
         _ => evaluations * steps - (evaluations - 1) * last_is_short,

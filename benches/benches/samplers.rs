@@ -4,6 +4,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
+use std::time::Duration;
 use tch::{Device, Kind, Tensor};
 use tweedie::core::Result;
 use tweedie::prelude::*;
@@ -19,6 +20,7 @@ fn overhead(c: &mut Criterion) {
     for shape in [&[2000, 2][..], &[1, 4, 64, 64], &[16, 4, 64, 64], &[64, 3, 32, 32]] {
         let mut group = c.benchmark_group(format!("fifty steps {shape:?}"));
         group.throughput(Throughput::Elements(STEPS as u64));
+        group.sample_size(20).measurement_time(Duration::from_secs(2));
         let mut noise = Noise::seeded(0);
         let start = noise.initial(shape, Kind::Float, Device::Cpu).expect("a shape");
         let stored = &start * 0.01;

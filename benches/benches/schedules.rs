@@ -1,21 +1,33 @@
 //! Tables and grids: pure arithmetic, no libtorch.
 #![allow(missing_docs, clippy::expect_used)] // criterion makes public functions; a benchmark may die
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
-use tweedie::schedules::{Karras, Schedule};
+use std::time::Duration;
+use tweedie::schedules::{GridSpec, ScheduleSpec};
 
 fn tables(c: &mut Criterion) {
-    let mut group = c.benchmark_group("schedules");
-    group.bench_function("ddpm, 1000 levels", |b| {
-        b.iter(|| Schedule::ddpm(black_box(1000), 1e-4, 0.02).expect("valid"));
-    });
-    let schedule = Schedule::ddpm(1000, 1e-4, 0.02).expect("valid");
-    group.bench_function("trailing grid, 50 steps", |b| b.iter(|| schedule.grid(black_box(50))));
-    let karras = Karras { sigma_min: 0.002, sigma_max: 80.0, rho: 7.0 };
-    group.bench_function("karras grid, 50 steps", |b| b.iter(|| karras.grid(black_box(50))));
+    let mut group = c.benchmark_group("schedules, 1000 levels");
+    group.measurement_time(Duration::from_secs(2));
+    for spec in ScheduleSpec::all() {
+        group.bench_function(BenchmarkId::from_parameter(spec.name()), |b| {
+            b.iter(|| black_box(&spec).build().expect("its defaults"));
+        });
+    }
     group.finish();
 }
 
-criterion_group!(benches, tables);
+fn grids(c: &mut Criterion) {
+    let schedule = ScheduleSpec::by_name("ldm").expect("listed").build().expect("its defaults");
+    let mut group = c.benchmark_group("grids, 50 steps");
+    group.measurement_time(Duration::from_secs(2));
+    for spec in GridSpec::all() {
+        group.bench_function(BenchmarkId::from_parameter(spec.name()), |b| {
+            b.iter(|| black_box(&spec).grid(&schedule, black_box(50)).expect("its defaults"));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, tables, grids);
 criterion_main!(benches);

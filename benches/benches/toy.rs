@@ -4,6 +4,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
+use std::time::Duration;
 use tch::{Device, Kind};
 use tweedie::prelude::*;
 
@@ -44,6 +45,7 @@ fn sample(c: &mut Criterion) {
     let grid = schedule().grid(20).expect("valid");
     let mut group = c.benchmark_group("toy sample");
     group.throughput(Throughput::Elements(2000));
+    group.sample_size(20).measurement_time(Duration::from_secs(2));
     for info in SamplerSpec::all() {
         let sampler = SamplerSpec::by_name(info.name).expect("listed").build();
         group.bench_function(BenchmarkId::new(info.name, 2000), |b| {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{ci, compare, data, demo, doctor, setup, suite, tidy};
+use crate::{bench, ci, compare, data, demo, doctor, setup, suite, tidy};
 
 /// Commands for the people who build, test and measure tweedie.
 #[derive(Parser)]
@@ -38,12 +38,8 @@ enum Command {
     Ci(ci::Options),
     /// Run benchmarks of tweedie and of its Python peers in one sitting, and print the ratios
     Compare(compare::Options),
-    /// Run the criterion benchmarks
-    Bench {
-        /// Arguments for `cargo bench`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
+    /// Time everything into a dated file, or say what became slower between two of them
+    Bench(bench::Options),
     /// Check file lengths, crate arrows, links, licences and package contents
     Tidy {
         /// The workspace to check
@@ -65,7 +61,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Data { set } => data::run(&set),
         Command::Ci(options) => ci::run(&options),
         Command::Compare(options) => compare::run(&options),
-        Command::Bench { args } => suite::bench(&args),
+        Command::Bench(options) => bench::run(&options),
         Command::Tidy { root } => tidy::run(root.as_deref()),
     }
 }

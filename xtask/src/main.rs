@@ -10,6 +10,7 @@
 // A program that talks to a person: what it has to say goes to the terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod ci;
 mod cli;
 mod compare;

@@ -1,4 +1,4 @@
-//! `cargo xtask test` and `bench`: cargo's own, with libtorch in place.
+//! `cargo xtask test`: cargo's own, with libtorch in place.
 
 use std::thread;
 
@@ -18,15 +18,6 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     // libtorch on top of that would only wait for each other.
     command.env("OMP_NUM_THREADS", "1");
     workspace::run(command.args(args))
-}
-
-/// Runs the criterion benchmarks.
-///
-/// # Errors
-/// When libtorch cannot be set up, or a benchmark fails.
-pub(crate) fn bench(args: &[String]) -> Result<()> {
-    setup::ensure()?;
-    workspace::run(workspace::cargo().args(["bench", "--package", "tweedie-benches"]).args(args))
 }
 
 /// Compilers at a time: one a core, as far as 2 GB each go (torch-sys' C++

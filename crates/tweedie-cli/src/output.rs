@@ -137,6 +137,14 @@ impl Progress {
         }
     }
 
+    /// Tells of the steps of a sampler.
+    pub(crate) fn steps(&mut self) -> impl FnMut(usize, usize) -> Result<()> + '_ {
+        |done, of| {
+            self.update(done as u64, of as u64, String::new);
+            Ok(())
+        }
+    }
+
     /// A line beside the bar.
     pub(crate) fn say(&self, line: impl Display) {
         match &self.bar {

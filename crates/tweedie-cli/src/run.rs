@@ -10,7 +10,7 @@ use tweedie::models::{Trainable, files};
 use tweedie::samplers::{Sampler, SamplerSpec};
 use tweedie::schedules::{Grid, GridSpec};
 use tweedie::torch::{runtime, tensor};
-use tweedie::train::{checkpoint, ema::snapshots, run_dir};
+use tweedie::train::{Which, checkpoint, ema::snapshots, run_dir};
 
 /// Sets libtorch up: once, before the first tensor.
 pub(crate) fn start(threads: Option<usize>) -> Result<()> {
@@ -52,6 +52,18 @@ pub(crate) struct Request {
     /// Whether every state on the way is kept.
     pub(crate) keep_way: bool,
 }
+
+/// The end of a sampling that was asked to stop, through its progress.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped")
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// What a run answers.
 pub(crate) struct Samples {
@@ -116,27 +128,30 @@ impl Request {
 }
 
 impl Run {
-    /// The newest whole checkpoint of the run in `folder`, with a power-function average of its
-    /// weights of that width.
+    /// A checkpoint of the run in `folder`, with a power-function average of its weights of that
+    /// width.
     pub(crate) fn open_averaged(
         folder: &Path,
         threads: Option<usize>,
+        which: Which,
         sigma_rel: f64,
     ) -> Result<Self> {
-        let run = Run::open(folder, threads)?;
+        let run = Run::open(folder, threads, which)?;
         let stored = run_dir::averages_path(folder);
         let weights = snapshots::reconstruct(&stored, run.step, sigma_rel)?;
         run.model.network.parameters().load(&weights)?;
         Ok(run)
     }
 
-    /// The newest whole checkpoint of the run in `folder`.
-    pub(crate) fn open(folder: &Path, threads: Option<usize>) -> Result<Self> {
+    /// A checkpoint of the run in `folder`.
+    pub(crate) fn open(folder: &Path, threads: Option<usize>, which: Which) -> Result<Self> {
         let recipe = Recipe::of_run(folder, &[])?;
         start(threads.or(recipe.threads))?;
-        let (step, newest) = run_dir::latest_checkpoint(folder)?;
-        let averaged = newest.join(checkpoint::EMA);
-        let weights = if averaged.exists() { averaged } else { newest.join(checkpoint::MODEL) };
+        let (step, saved) = run_dir::find_checkpoint(folder, which)?;
+        let averaged = saved.join(checkpoint::EMA).exists();
+        let name = if averaged { checkpoint::EMA } else { checkpoint::MODEL };
+        checkpoint::verify(&saved, &checkpoint::state(&saved)?, name)?;
+        let weights = saved.join(name);
         let device = device(&recipe.device)?;
         let mut model =
             files::load(&weights, Kind::Float, device).map_err(|e| output::naming(&weights, e))?;
@@ -145,11 +160,12 @@ impl Run {
         Ok(Run { recipe, model, view, step })
     }
 
-    /// Samples; `progress` hears of every step: how many are done, of how many.
+    /// Samples; `progress` hears of every step: how many are done, of how many. Its error ends the
+    /// sampling.
     pub(crate) fn sample(
         &self,
         request: &Request,
-        mut progress: impl FnMut(usize, usize),
+        mut progress: impl FnMut(usize, usize) -> Result<()>,
     ) -> Result<Samples> {
         let grid = request.grid(&self.recipe).map_err(output::as_usage)?;
         let sampler = request.sampler.build();
@@ -182,7 +198,7 @@ impl Run {
                     samples.keep_estimate(step.index, &step.x0)?;
                 }
                 last = step.x;
-                progress(batch * grid.steps() + step.index + 1, batches * grid.steps());
+                progress(batch * grid.steps() + step.index + 1, batches * grid.steps())?;
             }
             // An adaptive sampler asks more for one batch than for another.
             samples.evaluations = samples.evaluations.max(denoiser.calls());

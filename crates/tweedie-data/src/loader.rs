@@ -128,6 +128,14 @@ impl Loader {
         Ok(())
     }
 
+    /// Makes the next batch and throws it away, so that what is wrong with its data is told now.
+    ///
+    /// # Errors
+    /// Those that the batch would have.
+    pub fn check(&self) -> Result<()> {
+        self.maker.another().make(self.state).0.map(|_| ())
+    }
+
     /// The set.
     pub fn dataset(&self) -> &dyn Source {
         &*self.maker.source

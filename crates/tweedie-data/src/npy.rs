@@ -58,9 +58,13 @@ fn labels(path: &Path, n: i64) -> Result<Tensor> {
     let labels = read_npz(path, "arr_1")?;
     let (size, kind) = (labels.size(), labels.kind());
     let whole = matches!(kind, Kind::Int64 | Kind::Uint8);
-    if size != [n] || !whole || labels.min().int64_value(&[]) < 0 {
-        let problem = format!("arr_1 is {kind:?} {size:?}, expected [{n}] labels of at least 0");
+    if size != [n] || !whole {
+        let problem = format!("arr_1 is {kind:?} {size:?}, expected [{n}] whole numbers");
         return Err(Error::broken(path, problem));
+    }
+    let least = labels.min().int64_value(&[]);
+    if least < 0 {
+        return Err(Error::broken(path, format!("arr_1 has a label {least}, expected at least 0")));
     }
     Ok(labels.to_kind(Kind::Int64))
 }

@@ -252,14 +252,16 @@ impl Work<'_, '_> {
             (self.progress)("features of the samples", done, count);
         })?;
         let moments = Moments::of(&features)?;
-        if count as i64 <= moments.dim() {
-            let dim = moments.dim();
+        let distance = frechet_distance(&moments, &reference.moments);
+        let dim = moments.dim();
+        let Some(distance) = out.attempt(name, distance)? else { return Ok((features, reference)) };
+        out.metrics.insert(name, distance);
+        if count as i64 <= dim {
             out.notes.push(format!(
                 "{name}: {count} samples span fewer than the {dim} features: \
                  compare it with nothing but as many samples"
             ));
         }
-        out.take(name, frechet_distance(&moments, &reference.moments))?;
         Ok((features, reference))
     }
 

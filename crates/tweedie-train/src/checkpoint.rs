@@ -4,8 +4,10 @@
 //! `ema-0.05.safetensors` (averaged weights, as far as they are kept), `optimizer.safetensors`,
 //! `weighting.safetensors` (of a weighting that is learnt) and `state.json`. It is written beside
 //! its place under another name, synced and then renamed; `state.json` lists the files with their
-//! sizes, so a folder that is not whole is known.
+//! sizes, so a folder that is not whole is known, and their hashes, so that one which was put in
+//! another's place is known when it is loaded.
 
+use crate::hash::sha256;
 use crate::trainer::Progress;
 use crate::{Error, LossScale, Precision, Result, Trainer, retention};
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,9 @@ pub struct State {
     pub validation: Option<f64>,
     /// The other files and their sizes.
     pub files: BTreeMap<String, u64>,
+    /// The SHA-256 of each; checkpoints of earlier versions have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sha256: BTreeMap<String, String>,
 }
 
 const FORMAT: u32 = 1;
@@ -110,7 +115,8 @@ fn write(trainer: &Trainer, folder: &Path) -> Result<()> {
     let optimizer = parts.optimizer.state_dict(parts.trained_names());
     let optimizer = optimizer.iter().map(|(name, t)| (name.as_str(), t));
     weights::save(&folder.join(OPTIMIZER), optimizer, &BTreeMap::new(), None)?;
-    let Progress { step, samples, validated } = parts.progress;
+    let Progress { step, samples, .. } = parts.progress;
+    let files = sizes(folder)?;
     let state = State {
         format: FORMAT,
         step,
@@ -119,8 +125,9 @@ fn write(trainer: &Trainer, folder: &Path) -> Result<()> {
         loader: parts.loader.state(),
         compute: Some(Precision::name(network.compute_kind()).to_owned()),
         loss_scale: parts.loss_scale,
-        validation: validated.filter(|(at, _)| *at == step).map(|(_, loss)| loss),
-        files: sizes(folder)?,
+        validation: trainer.validated(),
+        sha256: hashes(folder, files.keys())?,
+        files,
     };
     let json = serde_json::to_vec_pretty(&state).unwrap_or_default();
     weights::atomically(&folder.join(STATE), |file| std::io::Write::write_all(file, &json))?;
@@ -144,6 +151,13 @@ fn sizes(folder: &Path) -> Result<BTreeMap<String, u64>> {
         sizes.insert(entry.file_name().to_string_lossy().into_owned(), size);
     }
     Ok(sizes)
+}
+
+fn hashes<'a>(
+    folder: &Path,
+    names: impl Iterator<Item = &'a String>,
+) -> Result<BTreeMap<String, String>> {
+    names.map(|name| Ok((name.clone(), sha256(&folder.join(name))?))).collect()
 }
 
 /// Makes a rename within `folder` last through a power cut.
@@ -171,10 +185,26 @@ pub fn state(checkpoint: &Path) -> Result<State> {
         let file = checkpoint.join(name);
         let found = fs::metadata(&file).map_err(Error::file(&file))?.len();
         if found != size {
-            return Err(broken(format!("{name} has {found} bytes, expected {size}")));
+            let problem = format!("it has {found} bytes, expected {size}");
+            return Err(Error::State { path: file, problem });
         }
     }
     Ok(state)
+}
+
+/// Sees that a file of a checkpoint is the one that was saved with it, where the state knows its
+/// hash: another of the same size would load, and be other weights.
+///
+/// # Errors
+/// If it is another one, or cannot be read.
+pub fn verify(checkpoint: &Path, state: &State, name: &str) -> Result<()> {
+    let Some(expected) = state.sha256.get(name) else { return Ok(()) };
+    let path = checkpoint.join(name);
+    if sha256(&path)? == *expected {
+        return Ok(());
+    }
+    let problem = "it is not the file that this checkpoint was saved with: its hash is another";
+    Err(Error::State { path, problem: problem.to_owned() })
 }
 
 /// The checkpoints of a folder.
@@ -217,6 +247,9 @@ pub fn resume(trainer: &mut Trainer, checkpoint: &Path) -> Result<()> {
     let state = state(checkpoint)?;
     if state.seed != trainer.config().seed {
         return Err(Error::invalid("the seed", trainer.config().seed, "the checkpoint's"));
+    }
+    for name in state.files.keys() {
+        verify(checkpoint, &state, name)?;
     }
     {
         let parts = trainer.parts();

@@ -96,6 +96,14 @@ pub enum Error {
         /// What is wrong with each that is not whole.
         broken: Vec<String>,
     },
+    /// There are checkpoints, but not the one that was asked for.
+    #[error("{}: no {wanted}", path.display())]
+    NoSuchCheckpoint {
+        /// The run folder.
+        path: PathBuf,
+        /// What was asked for, and what there is.
+        wanted: String,
+    },
     /// A file of a run is not what it should be.
     #[error("{}: {problem}", path.display())]
     State {

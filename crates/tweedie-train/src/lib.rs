@@ -8,12 +8,15 @@
 //! 3. [`ema`]: averages of the weights, and how every width is had after the run.
 //! 4. [`Validation`]: the loss on data that are set aside.
 //! 5. [`checkpoint`]: how a run goes on; [`Retention`]: which checkpoints stay.
-//! 6. [`run_dir`]: the folder of a run; [`metrics`] and [`tensorboard`]: what it tells.
+//! 6. [`run_dir`]: the folder of a run; [`metrics`] and [`tensorboard`]: what it tells; [`log`]: how
+//!    that is read again.
 
 pub mod checkpoint;
 mod config;
 pub mod ema;
 mod error;
+mod hash;
+pub mod log;
 mod loss_scale;
 mod lr;
 pub mod memory;
@@ -36,7 +39,7 @@ pub use lr::{Decay, LearningRate};
 pub use objective::Objective;
 pub use precision::Precision;
 pub use retention::Retention;
-pub use run_dir::RunDir;
+pub use run_dir::{RunDir, Which};
 pub use trainer::{StepReport, Trainer};
 pub use uncertainty::UncertaintyConfig;
 pub use validation::{LevelLoss, Validation, ValidationReport};

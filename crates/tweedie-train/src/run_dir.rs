@@ -1,8 +1,9 @@
 //! The folder of a run: recipe, metrics, checkpoints, samples; one process at a time.
 
+use crate::log::Log;
 use crate::metrics::{Event, Metrics, Stamp};
-use crate::{Error, Result, checkpoint};
-use serde::{Serialize, de::DeserializeOwned};
+use crate::{Error, Result, checkpoint, retention};
+use serde::Serialize;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -120,21 +121,73 @@ pub fn latest_checkpoint(run: &Path) -> Result<(u64, PathBuf)> {
     whole.pop().ok_or_else(|| Error::NoCheckpoint { path: run.to_path_buf(), broken })
 }
 
-/// The steps in the metrics of the run in `run`. Lines that are none, such as a last one that was
-/// cut off, are passed over.
+/// Which checkpoint of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// The newest whole one.
+    #[default]
+    Last,
+    /// The one with the least validation loss of those that are there.
+    Best,
+    /// That of a step.
+    Step(u64),
+}
+
+impl std::str::FromStr for Which {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "last" => Ok(Which::Last),
+            "best" => Ok(Which::Best),
+            step => {
+                step.parse().map(Which::Step).map_err(|_| "expected best, last or a step".into())
+            }
+        }
+    }
+}
+
+/// A whole checkpoint of the run in `run`: its step and place.
+///
+/// # Errors
+/// If there is no such one; the message says which there are.
+pub fn find_checkpoint(run: &Path, which: Which) -> Result<(u64, PathBuf)> {
+    let last = latest_checkpoint(run)?;
+    let missing = |wanted: String| Error::NoSuchCheckpoint { path: run.to_path_buf(), wanted };
+    match which {
+        Which::Last => Ok(last),
+        Which::Best => match retention::best(&checkpoints_path(run))? {
+            Some((step, _, path)) => Ok((step, path)),
+            None => Err(missing("best checkpoint: none was validated (validate_every)".to_owned())),
+        },
+        Which::Step(step) => {
+            let mut whole = checkpoint::list(&checkpoints_path(run))?.whole;
+            match whole.iter().position(|(of, _)| *of == step) {
+                Some(place) => Ok(whole.swap_remove(place)),
+                None => {
+                    let there: Vec<String> = whole.iter().map(|(of, _)| of.to_string()).collect();
+                    let there = there.join(", ");
+                    Err(missing(format!("checkpoint of step {step}; there are {there}")))
+                }
+            }
+        }
+    }
+}
+
+/// Everything that was logged in the run in `run`, to be read by its names. Lines that are none,
+/// such as a last one that was cut off, are passed over.
+pub fn read_log(run: &Path) -> Result<Log> {
+    Log::read(&metrics_path(run))
+}
+
+/// The steps in the metrics of the run in `run`.
 pub fn read_metrics(run: &Path) -> Result<Vec<Metrics>> {
-    lines(run)
+    Ok(read_log(run)?.typed())
 }
 
 /// What else happened in the run in `run`.
 pub fn read_events(run: &Path) -> Result<Vec<Event>> {
-    lines(run)
-}
-
-fn lines<T: DeserializeOwned>(run: &Path) -> Result<Vec<T>> {
-    let path = metrics_path(run);
-    let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    Ok(read_log(run)?.typed())
 }
 
 #[cfg(test)]
@@ -181,6 +234,16 @@ mod tests {
         ));
         let steps: Vec<u64> = read_metrics(folder.path()).unwrap().iter().map(|m| m.step).collect();
         assert_eq!(steps, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn checkpoints_are_asked_for_by_words() {
+        assert_eq!("last".parse(), Ok(Which::Last));
+        assert_eq!("best".parse(), Ok(Which::Best));
+        assert_eq!("0020".parse(), Ok(Which::Step(20)));
+        for text in ["", "-1", "first", "1.5"] {
+            assert!(text.parse::<Which>().unwrap_err().contains("best, last or a step"));
+        }
     }
 
     #[test]

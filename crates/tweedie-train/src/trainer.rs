@@ -131,13 +131,26 @@ impl Trainer {
 
     /// The loss of the [averaged](Self::averaged) model on data that are set aside. A checkpoint
     /// of this step remembers it.
-    pub fn validate(&mut self, validation: &Validation) -> Result<ValidationReport> {
+    ///
+    /// `go_on` is asked between batches: nothing comes of a validation that is broken off.
+    pub fn validate(
+        &mut self,
+        validation: &Validation,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<ValidationReport>> {
         let step = self.progress.step;
         let report = memory::caught(|| {
-            validation.report(self.averaged()?.network.as_ref(), &self.objective, step)
+            validation.report(self.averaged()?.network.as_ref(), &self.objective, step, go_on)
         })?;
-        self.progress.validated = Some((step, report.loss));
+        if let Some(report) = &report {
+            self.progress.validated = Some((step, report.loss));
+        }
         Ok(report)
+    }
+
+    /// The loss of the validation of this step, if it was validated.
+    pub fn validated(&self) -> Option<f64> {
+        self.progress.validated.filter(|(at, _)| *at == self.progress.step).map(|(_, loss)| loss)
     }
 
     /// The number of steps taken.

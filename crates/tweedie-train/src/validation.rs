@@ -73,34 +73,40 @@ impl Validation {
         Ok(Validation { x: data.x, labels: data.labels, levels, seed, batch_size })
     }
 
-    /// The loss of `network`, without dropout.
+    /// The loss of `network`, without dropout; none if `go_on` said no between two batches.
     pub(crate) fn report(
         &self,
         network: &dyn Trainable,
         objective: &Objective,
         step: u64,
-    ) -> Result<ValidationReport> {
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<ValidationReport>> {
         let _guard = tch::no_grad_guard();
         let mut levels = Vec::with_capacity(self.levels.len());
         for (i, &level) in self.levels.iter().enumerate() {
-            let loss = self.at(network, objective, level, i)?;
+            let Some(loss) = self.at(network, objective, (i, level), go_on)? else {
+                return Ok(None);
+            };
             levels.push(LevelLoss { alpha: level.alpha, sigma: level.sigma, loss });
         }
         let loss = levels.iter().map(|l| l.loss).sum::<f64>() / levels.len() as f64;
-        Ok(ValidationReport { step, loss, levels })
+        Ok(Some(ValidationReport { step, loss, levels }))
     }
 
     fn at(
         &self,
         network: &dyn Trainable,
         objective: &Objective,
-        level: NoiseLevel,
-        number: usize,
-    ) -> Result<f64> {
+        (number, level): (usize, NoiseLevel),
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<f64>> {
         let device = network.parameters().device();
         let count = self.x.size()[0] as usize;
         let mut sum = 0.0;
         for first in (0..count).step_by(self.batch_size) {
+            if !go_on() {
+                return Ok(None);
+            }
             let n = self.batch_size.min(count - first);
             let part = |t: &Tensor| t.narrow(0, first as i64, n as i64).to_device(device);
             let x0 = part(&self.x);
@@ -113,7 +119,7 @@ impl Validation {
                 f64::try_from(&example.loss(&output).0).map_err(tweedie_torch::Error::from)?;
             sum += loss * n as f64 / count as f64;
         }
-        Ok(sum)
+        Ok(Some(sum))
     }
 }
 

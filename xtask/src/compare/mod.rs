@@ -1,8 +1,8 @@
 //! `cargo xtask compare`: the same work here and in the Python peers, in one
 //! sitting, as ratios.
 
-mod reading;
-mod table;
+pub(crate) mod reading;
+pub(crate) mod table;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

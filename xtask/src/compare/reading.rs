@@ -19,6 +19,12 @@ pub(crate) struct Reading {
     pub(crate) median: f64,
     /// How many readings.
     pub(crate) n: u64,
+    /// The quartiles of the readings; the peers' script gives none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) q1: Option<f64>,
+    /// The upper one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) q3: Option<f64>,
     /// Threads.
     pub(crate) threads: u32,
     /// Highest resident size, where it is known.
@@ -33,7 +39,7 @@ impl Reading {
 }
 
 /// Whether more of the unit is better.
-fn is_rate(unit: &str) -> bool {
+pub(crate) fn is_rate(unit: &str) -> bool {
     unit.ends_with("/s")
 }
 
@@ -93,6 +99,8 @@ mod tests {
             unit: unit.to_owned(),
             median,
             n: 1,
+            q1: None,
+            q3: None,
             threads: 1,
             peak_rss_mb: None,
         };

@@ -30,9 +30,9 @@ fn row(our: &Reading, their: Option<&Reading>) -> [String; 7] {
     [
         our.case.clone(),
         our.what.clone(),
-        measured(our),
+        measured(our.median, &our.unit),
         their.map_or_else(dash, |their| their.peer.clone()),
-        their.map_or_else(dash, measured),
+        their.map_or_else(dash, |their| measured(their.median, &their.unit)),
         their.map_or_else(dash, |their| format!("{:.2}", our.times_better_than(their))),
         memory(our.peak_rss_mb, their.and_then(|their| their.peak_rss_mb)),
     ]
@@ -42,11 +42,13 @@ fn row(our: &Reading, their: Option<&Reading>) -> [String; 7] {
 fn unanswered(their: &Reading) -> [String; 7] {
     let dash = || "—".to_owned();
     let (case, what, peer) = (their.case.clone(), their.what.clone(), their.peer.clone());
-    [case, what, dash(), peer, measured(their), dash(), memory(None, their.peak_rss_mb)]
+    let reading = measured(their.median, &their.unit);
+    [case, what, dash(), peer, reading, dash(), memory(None, their.peak_rss_mb)]
 }
 
-fn measured(reading: &Reading) -> String {
-    format!("{} {}", digits(reading.median), reading.unit)
+/// A number with its unit.
+pub(crate) fn measured(value: f64, unit: &str) -> String {
+    format!("{} {unit}", digits(value))
 }
 
 /// Three significant digits are more than such a reading holds.
@@ -66,11 +68,12 @@ fn memory(ours: Option<f64>, theirs: Option<f64>) -> String {
     format!("{} / {} MB", text(ours), text(theirs))
 }
 
-fn lay_out(rows: &[[String; 7]]) -> String {
+/// The rows, of which the first is the heading, in columns.
+pub(crate) fn lay_out<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
     };
-    let widths: [usize; 7] = std::array::from_fn(width);
+    let widths: [usize; N] = std::array::from_fn(width);
     let mut text = String::new();
     for (number, row) in rows.iter().enumerate() {
         for (cell, width) in row.iter().zip(widths) {
@@ -99,6 +102,8 @@ mod tests {
             unit: unit.into(),
             median,
             n: 5,
+            q1: None,
+            q3: None,
             threads: 2,
             peak_rss_mb: Some(150.0),
         }

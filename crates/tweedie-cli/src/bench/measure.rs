@@ -12,6 +12,8 @@ pub(crate) struct Row {
     pub(crate) median: f64,
     pub(crate) n: usize,
     pub(crate) min: f64,
+    pub(crate) q1: f64,
+    pub(crate) q3: f64,
     pub(crate) max: f64,
     pub(crate) threads: usize,
     pub(crate) peak_rss_mb: Option<f64>,
@@ -50,15 +52,14 @@ pub(crate) fn seconds<T, E>(
     Ok(values)
 }
 
-/// The middle value, or the mean of the two in the middle; 0 of none.
-pub(crate) fn median(values: &[f64]) -> f64 {
+/// The value below which a share `q` of all lie, between the two nearest; 0 of none.
+pub(crate) fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    match (sorted.len(), sorted.len() / 2) {
-        (0, _) => 0.0,
-        (n, half) if n % 2 == 1 => sorted[half],
-        (_, half) => 0.5 * (sorted[half - 1] + sorted[half]),
-    }
+    let place = q * sorted.len().saturating_sub(1) as f64;
+    let at = |place: f64| sorted.get(place as usize).copied().unwrap_or_default();
+    let (below, above) = (at(place.floor()), at(place.ceil()));
+    below + (above - below) * place.fract()
 }
 
 /// Five significant digits.
@@ -86,8 +87,10 @@ mod tests {
 
     #[test]
     fn numbers() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(quantile(&[3.0, 1.0, 2.0], 0.5), 2.0);
+        assert_eq!(quantile(&[4.0, 1.0, 2.0, 3.0], 0.5), 2.5);
+        assert_eq!(quantile(&[5.0, 1.0, 2.0, 3.0, 4.0], 0.25), 2.0);
+        assert_eq!((quantile(&[7.0], 0.75), quantile(&[], 0.5)), (7.0, 0.0));
         assert_eq!(rounded(0.012_345_678), 0.012346);
         assert!(peak_rss_mb().is_none_or(|mb| mb > 1.0));
     }

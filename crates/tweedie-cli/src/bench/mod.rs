@@ -6,6 +6,7 @@ mod ideal;
 mod image;
 mod measure;
 mod overhead;
+pub(crate) mod precision;
 mod sd;
 mod startup;
 mod toy;
@@ -164,15 +165,17 @@ pub(crate) fn take(case: &str, what: &str, settings: Settings) -> Result<()> {
     };
     let Values { values, peak_rss_mb } = take(settings)?;
     ensure!(!values.is_empty(), "the reading {what:?} has no values");
-    let edge = |f: fn(f64, f64) -> f64| values.iter().copied().reduce(f).unwrap_or_default();
+    let quantile = |q| measure::rounded(measure::quantile(&values, q));
     output::json(&Row {
         case,
         what,
         unit,
-        median: measure::rounded(measure::median(&values)),
+        median: quantile(0.5),
         n: values.len(),
-        min: measure::rounded(edge(f64::min)),
-        max: measure::rounded(edge(f64::max)),
+        min: quantile(0.0),
+        q1: quantile(0.25),
+        q3: quantile(0.75),
+        max: quantile(1.0),
         threads: settings.threads,
         peak_rss_mb: peak_rss_mb.or_else(measure::peak_rss_mb),
     })

@@ -1,5 +1,7 @@
 //! `tweedie bench`.
 
+mod samplers;
+
 use crate::bench::{self, Settings};
 use crate::commands::threads;
 use crate::output::{self, usage};
@@ -8,7 +10,10 @@ use serde_json::Value;
 
 /// What may be typed.
 #[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// A case, or "all"
     #[arg(required_unless_present = "list", default_value_if("list", "true", "all"))]
     case: Option<String>,
@@ -35,8 +40,18 @@ pub(crate) struct Args {
     here: bool,
 }
 
+/// What is no timing.
+#[derive(clap::Subcommand, Debug)]
+enum Other {
+    /// Error against calls of the denoiser, for every sampler: the work–precision table
+    Samplers(samplers::Args),
+}
+
 /// Runs it.
 pub(crate) fn run(args: Args) -> Result<()> {
+    if let Some(Other::Samplers(args)) = args.other {
+        return samplers::run(args);
+    }
     let case = args.case.as_deref().unwrap_or("all");
     let cases = bench::cases();
     if case != "all" && !cases.contains(&case) {

@@ -87,7 +87,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let file = output.as_deref().map(OutputFile::create).transpose()?;
     let device = run::device(args.device.as_deref().unwrap_or(source.device()))?;
     let evaluator = Evaluator {
-        inception: args.inception.as_deref().map(|p| Inception::load(p, device)).transpose()?,
+        inception: args.inception.as_deref().map(|path| inception(path, device)).transpose()?,
         cache: cache(args.cache.clone())?,
         ..Evaluator::default()
     };
@@ -104,6 +104,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
         file.write(format!("{whole:#}\n").as_bytes())?;
     }
     show(&found.metrics, args.json)
+}
+
+fn inception(path: &Path, device: tch::Device) -> Result<Inception> {
+    Inception::load(path, device).map_err(|err| output::naming(path, err))
 }
 
 fn measure(evaluator: &Evaluator, sets: &Sets<'_>) -> Result<Evaluation> {
@@ -190,27 +194,6 @@ fn cache(asked: Option<PathBuf>) -> Result<Option<PathBuf>> {
         })?;
     }
     Ok(folder)
-}
-
-/// Images `[n, height, width, channels]` of bytes, and labels if there are some, as ADM's reference
-/// batches have them: `arr_0` and `arr_1`.
-fn npz(path: &Path) -> Result<Dataset> {
-    use tweedie::data::{Error, npy};
-    let images = npy::read_npz(path, "arr_0")?;
-    let size = images.size();
-    anyhow::ensure!(
-        images.kind() == tch::Kind::Uint8 && matches!(size[..], [_, _, _, 1 | 3]),
-        "{}: arr_0 is {:?} of {:?}, expected bytes [n, height, width, 1 or 3]",
-        path.display(),
-        size,
-        images.kind(),
-    );
-    let labels = match npy::read_npz(path, "arr_1") {
-        Ok(labels) => Some(labels),
-        Err(Error::Broken { problem, .. }) if problem.starts_with("no array") => None,
-        Err(err) => return Err(err.into()),
-    };
-    Ok(Dataset::new(images.permute([0, 3, 1, 2]).contiguous(), labels)?)
 }
 
 /// `samples` and, if they are there, `classes`: what `tweedie sample -o FILE.safetensors` writes.

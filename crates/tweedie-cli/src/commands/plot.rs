@@ -5,9 +5,9 @@ use crate::output::{self, Progress, usage};
 use crate::picture::{beside, curve, png};
 use crate::run::{self, Request, Run};
 use crate::show;
-use anyhow::{Context, Result};
-use serde_json::Value;
-use std::path::{Path, PathBuf};
+use anyhow::Result;
+use std::path::PathBuf;
+use tweedie::train::{Which, run_dir};
 
 /// What may be typed.
 #[derive(clap::Args, Debug)]
@@ -30,12 +30,13 @@ pub(crate) fn run(args: Args) -> Result<()> {
         return Err(usage(format!("{}: expected a name ending in .png", output.display())));
     }
     let file = OutputFile::create(&output)?;
-    let losses = losses(&args.run.join("metrics.jsonl"))?;
-    let run = Run::open(&args.run, None)?;
+    let losses = run_dir::read_log(&args.run)?.series("loss");
+    let losses: Vec<_> =
+        losses.into_iter().filter_map(|(step, loss)| Some((step, loss?))).collect();
+    let run = Run::open(&args.run, None, Which::Last)?;
     let request = Request::usual(&run)?;
     let mut progress = Progress::new("sampling", 0, 0);
-    let samples =
-        run.sample(&request, |done, of| progress.update(done as u64, of as u64, String::new))?;
+    let samples = run.sample(&request, progress.steps())?;
     progress.finish();
     let samples = show::picture(&run, &request, &samples)?;
     let title = format!("loss of {} steps", run.step);
@@ -45,15 +46,4 @@ pub(crate) fn run(args: Args) -> Result<()> {
         return output::json(&serde_json::json!({ "output": output, "steps": run.step }));
     }
     output::print(output.display())
-}
-
-/// (step, loss) of every line that has them.
-fn losses(path: &Path) -> Result<Vec<(f64, f64)>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let point = |line: &str| {
-        let value: Value = serde_json::from_str(line).ok()?;
-        Some((value["step"].as_f64()?, value["loss"].as_f64()?))
-    };
-    Ok(text.lines().filter_map(point).collect())
 }

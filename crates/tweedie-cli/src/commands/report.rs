@@ -11,6 +11,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
 use tweedie::samplers::SamplerSpec;
+use tweedie::train::Which;
 
 /// What may be typed.
 #[derive(clap::Args, Debug)]
@@ -50,16 +51,14 @@ pub(crate) fn run(args: Args) -> Result<()> {
     if !["html", "htm"].contains(&extension(&output).as_str()) {
         return Err(usage(format!("{}: expected a name ending in .html", output.display())));
     }
-    let run = Run::open(&args.run, args.threads)?;
+    let run = Run::open(&args.run, args.threads, Which::Last)?;
     let request = request(&args, &run)?;
     request.grid(&run.recipe).map_err(output::as_usage)?;
     let file = OutputFile::create(&output)?;
     let loaded = start.elapsed().as_secs_f64();
 
     let mut progress = Progress::new("sampling", 0, 0);
-    let report = report::make(&args.run, &run, &request, |done, of| {
-        progress.update(done as u64, of as u64, String::new);
-    })?;
+    let report = report::make(&args.run, &run, &request, progress.steps())?;
     let made = progress.finish();
     file.write(report.html.as_bytes())?;
     for (section, why) in &report.left_out {

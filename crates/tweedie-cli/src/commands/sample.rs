@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tweedie::samplers::SamplerSpec;
 use tweedie::torch::{tensor, weights};
+use tweedie::train::Which;
 
 /// What may be typed.
 #[derive(clap::Args, Debug)]
@@ -20,6 +21,9 @@ use tweedie::torch::{tensor, weights};
 pub(crate) struct Args {
     /// The folder of a run
     run: PathBuf,
+    /// Which checkpoint: last, best (of the least validation loss) or a step
+    #[arg(long, value_name = "best|last|STEP", default_value = "last", hide_default_value = true)]
+    checkpoint: Which,
     /// Number of samples [default: 1000 points or 64 images]
     #[arg(short, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     n: Option<u32>,
@@ -77,8 +81,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     }
     run::check_exists(&args.run)?;
     let run = match args.ema_sigma_rel {
-        Some(sigma_rel) => Run::open_averaged(&args.run, args.threads, sigma_rel)?,
-        None => Run::open(&args.run, args.threads)?,
+        Some(sigma_rel) => Run::open_averaged(&args.run, args.threads, args.checkpoint, sigma_rel)?,
+        None => Run::open(&args.run, args.threads, args.checkpoint)?,
     };
     let request = request(&args, &run, format == "gif")?;
     request.grid(&run.recipe).map_err(output::as_usage)?;
@@ -89,8 +93,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let loaded = start.elapsed().as_secs_f64();
 
     let mut progress = Progress::new("sampling", 0, 0);
-    let samples =
-        run.sample(&request, |done, of| progress.update(done as u64, of as u64, String::new))?;
+    let samples = run.sample(&request, progress.steps())?;
     let sampled = progress.finish();
 
     let writing = Instant::now();
@@ -117,7 +120,12 @@ pub(crate) fn run(args: Args) -> Result<()> {
 
 fn default_output(args: &Args) -> PathBuf {
     let class = args.class.as_ref().map(|c| format!("-class-{c}")).unwrap_or_default();
-    args.run.join("samples").join(format!("seed-{}{class}.png", args.seed))
+    let checkpoint = match args.checkpoint {
+        Which::Last => String::new(),
+        Which::Best => "-best".to_owned(),
+        Which::Step(step) => format!("-step-{step:06}"),
+    };
+    args.run.join("samples").join(format!("seed-{}{class}{checkpoint}.png", args.seed))
 }
 
 fn request(args: &Args, run: &Run, keep_way: bool) -> Result<Request> {

@@ -8,6 +8,7 @@ mod canvas;
 pub(crate) mod curve;
 pub(crate) mod grid;
 pub(crate) mod levels;
+pub(crate) mod precision;
 pub(crate) mod scatter;
 
 pub(crate) use canvas::{beside, png};

@@ -41,7 +41,8 @@ pub(crate) struct DataSpec {
     /// Of `images`: 3 for colour, which is usual, or 1 for grey.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     channels: Option<usize>,
-    /// Of `images`: `center` keeps the largest part of the shape, `none` stretches the whole.
+    /// Of `images`: `center` keeps the largest part of the shape, `none` stretches the whole, `exact`
+    /// takes those of the right size for the only good ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     crop: Option<Crop>,
     /// Of `images`: how many files, or which part of them, may be broken.
@@ -107,12 +108,13 @@ impl DataSpec {
         let points = self.points.is_none_or(|n| (1..=100_000_000).contains(&n));
         let scale = self.scale.is_none_or(|v| v.is_finite() && v != 0.0);
         let number = |n: Option<usize>| n.map_or(String::new(), |n| n.to_string());
+        let shown = |limit: Option<Limit>| limit.map_or(String::new(), |l| l.to_string());
         let float = |v: Option<f64>| v.map_or(String::new(), |v| v.to_string());
         let checks = [
             ("points", points, number(self.points), "a whole number from 1 to 100000000"),
             ("size", side(h) && side(w), format!("{h} × {w}"), "sides of 1 to 8192"),
             ("channels", channels, number(self.channels), "1 or 3"),
-            ("max_broken", limit, "out of range".to_owned(), "files, or a part from 0.0 to 1.0"),
+            ("max_broken", limit, shown(self.max_broken), "files, or a part from 0.0 to 1.0"),
             ("pad", self.pad.is_none_or(|p| p <= 1024), number(self.pad), "0 to 1024 pixels"),
             ("shift", self.shift.is_none_or(f64::is_finite), float(self.shift), "a finite number"),
             ("scale", scale, float(self.scale), "a finite number that is not 0"),

@@ -67,6 +67,12 @@ impl EmaSpec {
         if let Some((key, ema)) = given.first() {
             ema.check().map_err(|e| usage(format!("`{key}`: {e}")))?;
         }
+        if self.snapshot_every > 0 && self.post_hoc.is_empty() {
+            return Err(usage(format!(
+                "`ema.snapshot_every` is {}, but there is nothing to store: `ema.post_hoc` is empty",
+                self.snapshot_every
+            )));
+        }
         let config = EmaConfig { average, post_hoc: self.post_hoc.clone() };
         config.check().map_err(|e| usage(format!("`ema.post_hoc`: {e}")))?;
         Ok(config)

@@ -2,12 +2,13 @@
 
 use super::axis::{Axis, count};
 use super::chart::{Chart, Line, Points};
-use super::log::{Log, number};
 use crate::picture::curve::{running_mean, short};
 use anyhow::{Result, ensure};
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 use std::path::Path;
+use tweedie::train::log::{Log, number};
+use tweedie::train::run_dir;
 
 /// A curve of the training steps.
 struct Curve {
@@ -51,7 +52,7 @@ const CURVES: [Curve; 4] = [
 
 /// The section on the log of the run in `folder`.
 pub(super) fn section(folder: &Path) -> Result<Markup> {
-    let log = Log::read(folder)?;
+    let log = run_dir::read_log(folder)?;
     let charts: Vec<Markup> = CURVES.iter().filter_map(|curve| training(&log, curve)).collect();
     let validation = validation(&log);
     ensure!(!charts.is_empty() || validation.is_some(), "metrics.jsonl holds no numbers yet");

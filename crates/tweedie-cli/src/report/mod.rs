@@ -1,8 +1,7 @@
 //! The report of a run: one HTML page that holds everything.
 //!
 //! Reading order: [`page`] (what is around the sections), then a file a section: [`facts`] (the
-//! recipe), [`curves`] with [`log`] (what was logged), [`samples`], [`way`] (from noise to picture),
-//! [`scores`] (what `tweedie eval` measured), [`neighbours`]; what they draw with is in [`axis`],
+//! recipe), [`curves`] (what was logged), [`samples`], [`way`] (from noise to picture), [`scores`] (what `tweedie eval` measured), [`neighbours`]; what they draw with is in [`axis`],
 //! [`chart`], [`dots`] and [`images`].
 //!
 //! A section that cannot be made says why; the others are made all the same.
@@ -13,7 +12,6 @@ mod curves;
 mod dots;
 mod facts;
 mod images;
-mod log;
 mod neighbours;
 mod page;
 mod samples;
@@ -77,7 +75,7 @@ pub(crate) fn make(
     folder: &Path,
     run: &Run,
     request: &Request,
-    mut progress: impl FnMut(usize, usize),
+    mut progress: impl FnMut(usize, usize) -> Result<()>,
 ) -> Result<Report> {
     let samples = run.sample(request, &mut progress);
     let way = followed(run, request)?;

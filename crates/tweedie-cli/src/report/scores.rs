@@ -29,15 +29,14 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("nearest_distance", "Median distance from a sample to its nearest training datum", ""),
 ];
 
+/// What `tweedie eval` leaves in the folder of a run.
+const FILE: &str = "eval.json";
+
 /// The section on metrics of the run in `folder`.
 pub(super) fn section(folder: &Path) -> Result<Markup> {
-    let path = folder.join("eval.json");
+    let path = folder.join(FILE);
     if !path.exists() {
-        return Ok(html! {
-            p.note {
-                "Nothing was measured yet: run " code { "tweedie eval RUN" } ", then make this report again."
-            }
-        });
+        bail!("nothing was measured yet: `tweedie eval RUN` does; then make this report again");
     }
     let text = std::fs::read(&path).context("eval.json cannot be read")?;
     let value: Value = serde_json::from_slice(&text).context("eval.json is not JSON")?;
@@ -184,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_or_broken_is_told() {
-        assert!(made(None).unwrap().contains("tweedie eval RUN"));
+        assert!(made(None).unwrap_err().to_string().contains("tweedie eval RUN"));
         for (text, words) in [("{\"a\": ", "not JSON"), ("[1]", "object"), ("{}", "no number")] {
             let said = format!("{:#}", made(Some(text)).unwrap_err());
             assert!(said.contains(words), "{said}");

@@ -33,6 +33,8 @@ pub(super) fn build(recipe: &Recipe) -> Result<Built> {
     };
     let data = &recipe.data;
     let (loader, view) = data.loader(&recipe.model, recipe.batch_size, recipe.seed, choose)?;
+    // Files may be broken that nobody has opened yet: better before there is a folder of the run.
+    loader.check()?;
     // Weights are of single precision whatever the network computes in.
     let mut network = recipe.model.build(recipe.seed, tch::Kind::Float, device)?;
     network.compute_in(recipe.dtype.kind(device));

@@ -7,7 +7,7 @@ use crate::files::OutputFile;
 use crate::output::{self, Progress};
 use crate::picture;
 use crate::recipe::{Recipe, data};
-use crate::run::{Request, Run};
+use crate::run::{Interrupted, Request, Run};
 use crate::show;
 use anyhow::{Context, Result, anyhow};
 use build::{Built, build};
@@ -30,6 +30,8 @@ pub(crate) struct Session {
     view: data::View,
     validation: Option<Validation>,
     seconds: Seconds,
+    /// Whether a signal has come.
+    stop: Arc<AtomicBool>,
 }
 
 /// Why a run ended without an error.
@@ -113,17 +115,24 @@ impl Session {
             output::note(format_args!("the network computes in {compute}"));
         }
         let seconds = Seconds { load: start.elapsed().as_secs_f64(), ..Default::default() };
-        Ok(Session { recipe, trainer, journal, view, validation, seconds })
+        let stop = stop_on_signal()?;
+        Ok(Session { recipe, trainer, journal, view, validation, seconds, stop })
     }
 
     /// Trains to the end, or until a signal.
     pub(crate) fn train(mut self) -> Result<Report> {
-        let stop = stop_on_signal()?;
         say_nothing_of_memory();
         let (first, steps) = (self.trainer.step(), self.recipe.steps);
         let mut progress = Progress::new("training", first, steps);
         let mut state = State { saved: Some(first), ..Default::default() };
         let mut speed = Speed::new(first);
+        // A signal may have broken off the validation of the step that the run goes on from.
+        if first > 0
+            && every(self.recipe.validate_every, first)
+            && self.trainer.validated().is_none()
+        {
+            self.validate(&mut state)?;
+        }
         while let Some(report) = self.trainer.next() {
             let report = report.map_err(|error| self.with_checkpoint(error))?;
             state.last = Some(report);
@@ -132,7 +141,7 @@ impl Session {
             }
             progress.update(report.step, steps, || speed.message(&report));
             self.between_steps(&mut state, &progress)?;
-            if stop.load(Ordering::Relaxed) {
+            if self.is_stopped() {
                 break;
             }
         }
@@ -143,6 +152,10 @@ impl Session {
         let Seconds { checkpoint, validate, preview, .. } = self.seconds;
         self.seconds.train = progress.finish() - checkpoint - validate - preview;
         Ok(self.report(state))
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// What is due after a step.
@@ -195,9 +208,12 @@ impl Session {
         let (start, step) = (Instant::now(), self.trainer.step());
         let Some(validation) = &self.validation else { return Ok(()) };
         if state.validated.is_none_or(|(at, _)| at != step) {
-            let report = self.trainer.validate(validation)?;
-            self.journal.validation(&report)?;
-            state.validated = Some((step, report.loss));
+            let stop = &self.stop;
+            let report = self.trainer.validate(validation, &|| !stop.load(Ordering::Relaxed))?;
+            if let Some(report) = report {
+                self.journal.validation(&report)?;
+                state.validated = Some((step, report.loss));
+            }
         }
         self.seconds.validate += start.elapsed().as_secs_f64();
         Ok(())
@@ -229,6 +245,9 @@ impl Session {
     }
 
     fn preview(&mut self, state: &mut State, progress: &Progress) -> Result<()> {
+        if self.is_stopped() {
+            return Ok(());
+        }
         let start = Instant::now();
         let step = self.trainer.step();
         let run = Run {
@@ -241,7 +260,12 @@ impl Session {
         let samples = self.journal.path().join("samples");
         std::fs::create_dir_all(&samples).with_context(|| samples.display().to_string())?;
         let path = samples.join(format!("step-{step:06}.png"));
-        let picture = show::picture(&run, &request, &run.sample(&request, |_, _| {})?)?;
+        let go_on = |_, _| if self.is_stopped() { Err(Interrupted.into()) } else { Ok(()) };
+        let sampled = match run.sample(&request, go_on) {
+            Err(err) if err.is::<Interrupted>() => return Ok(()),
+            sampled => sampled?,
+        };
+        let picture = show::picture(&run, &request, &sampled)?;
         OutputFile::create(&path)?.write(&picture::png(&picture)?)?;
         progress.say(format_args!("samples at step {step}: {}", path.display()));
         state.preview = Some(path);

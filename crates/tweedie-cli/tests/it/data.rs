@@ -90,7 +90,7 @@ const TYPED: &[(&str, i32, &[&str])] = &[
     ("data.crop=centre", 2, &["data.crop", "center"]),
     ("data.flip=3", 2, &["data.flip"]),
     ("data.pad=5000", 2, &["data.pad", "1024"]),
-    ("data.max_broken=1.5", 2, &["data.max_broken"]),
+    ("data.max_broken=2.5", 2, &["`data.max_broken` is 2.5, expected files, or a part"]),
     ("data.split=tset", 2, &["data.split", "test"]),
     ("data.points=5", 2, &["data.points", "says nothing about images"]),
     ("data.scale=0.5", 2, &["data.scale", "says nothing about images"]),
@@ -115,6 +115,23 @@ fn settings_without_sense_are_refused() {
     let typed = "train small.toml --run run data.max_broken=0";
     refused(folder.path(), typed, 1, &["0.png", "1 of 24 images are broken, expected at most 0"]);
     stdout(folder.path(), &["train", "small.toml", "--run", "good", "data.max_broken=1"]);
+}
+
+/// What is broken is known before there is a run: nothing is left to be cleared away.
+#[test]
+fn a_set_of_broken_images_leaves_no_run() {
+    let folder = ready();
+    for class in ["cat", "dog"] {
+        for entry in std::fs::read_dir(folder.path().join("set/train").join(class)).unwrap() {
+            std::fs::write(entry.unwrap().path(), "no image").unwrap();
+        }
+    }
+    refused(folder.path(), "train small.toml --run run", 1, &["images are broken"]);
+    let many = "train small.toml --run run data.max_broken=24";
+    refused(folder.path(), many, 1, &["all 24 images are broken"]);
+    assert!(!folder.path().join("run").exists());
+    refused(folder.path(), "train small.toml", 1, &["images are broken"]);
+    assert!(!folder.path().join("runs").exists());
 }
 
 fn refused(folder: &Path, typed: &str, code: i32, words: &[&str]) {

@@ -3,6 +3,8 @@
 use crate::support::{copy, digits, json, swissroll, tweedie};
 use serde_json::Value;
 use std::path::Path;
+use tweedie::tch::{self, Tensor};
+use tweedie::torch::weights;
 
 /// Where the classifier of the digits is kept for all of these tests.
 fn cache() -> &'static str {
@@ -93,6 +95,38 @@ fn a_folder_of_images_by_class_is_measured() {
     assert!(!names(&found).contains(&"classifier_accuracy"));
 }
 
+fn save(path: &Path, tensors: &[(&str, &Tensor)]) {
+    let notes = std::collections::BTreeMap::new();
+    weights::save(path, tensors.iter().map(|(name, t)| (*name, *t)), &notes, None).unwrap();
+}
+
+/// A folder of images that are WebP, as a sampler of somebody else's may have written them.
+#[test]
+fn webp_is_read_like_any_image() {
+    let folder = tempfile::tempdir().unwrap();
+    for k in 0..12 {
+        picture(&folder.path().join(format!("images/{}/{k}.webp", k % 3)), 8, 20 * k);
+    }
+    let found = eval(folder.path(), &["images", "--against", "digits"]);
+    assert!(names(&found).contains(&"class_accuracy"), "{found}");
+}
+
+/// One sample has no covariance: that is said once, and not that its distance is a bad one.
+#[test]
+fn one_sample_has_no_distance_and_one_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    copy(digits(), &run);
+    let mut command = tweedie(folder.path());
+    command.args(["eval", "run", "-n", "1", "--steps", "2", "--cache", cache(), "--threads", "1"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let about = said.lines().filter(|line| line.contains("frechet_classifier")).count();
+    assert_eq!(about, 1, "{said}");
+    assert!(said.contains("no frechet_classifier: a covariance: 1 samples"), "{said}");
+}
+
 #[test]
 fn what_is_wrong_is_said_in_a_line() {
     let folder = tempfile::tempdir().unwrap();
@@ -107,6 +141,9 @@ fn what_is_wrong_is_said_in_a_line() {
     std::fs::write(at("broken/b.png"), "no picture").unwrap();
     std::fs::write(at("w.safetensors"), "half").unwrap();
     std::fs::write(at("a.npz"), "no archive").unwrap();
+    let samples = |value: f64| Tensor::full([2, 1, 8, 8], value, tch::kind::FLOAT_CPU);
+    save(&at("other.safetensors"), &[("samples", &samples(0.5))]);
+    save(&at("nan.safetensors"), &[("samples", &samples(f64::NAN))]);
     let roll = swissroll().to_str().unwrap();
     let cases: &[(&str, i32, &[&str])] = &[
         ("eval", 2, &["Usage"]),
@@ -121,13 +158,15 @@ fn what_is_wrong_is_said_in_a_line() {
         ("eval empty --against digits", 1, &["empty", "no images"]),
         ("eval fine --against empty", 1, &["empty", "no images"]),
         ("eval large --against digits", 1, &["large", "[1, 9, 9]", "[1, 8, 8]"]),
-        ("eval mixed --against digits", 1, &["b.png", "(9, 9)", "(8, 8)"]),
+        ("eval mixed --against digits", 1, &["b.png", "9 × 9", "8 × 8"]),
         ("eval cats --against digits", 2, &["cat", "no class", "0, 1, 2"]),
         ("eval broken --against digits", 1, &["b.png"]),
         ("eval w.safetensors --against digits", 1, &["w.safetensors"]),
         ("eval a.npz --against digits", 1, &["a.npz"]),
         ("eval fine --against digits --inception w.safetensors", 1, &["w.safetensors"]),
         ("eval fine --against digits --inception none", 1, &["none"]),
+        ("eval fine --against digits --inception other.safetensors", 1, &["other.safetensors: "]),
+        ("eval nan.safetensors --against digits", 1, &["nan.safetensors", "not finite"]),
         ("eval fine --against digits -o nowhere/e.json", 1, &["nowhere/e.json"]),
         ("eval @roll --against digits -n 4 --steps 2 -o e.json", 1, &["[2]", "[1, 8, 8]"]),
         ("eval @roll -n 0", 2, &["-n"]),

@@ -164,6 +164,39 @@ fn ctrl_c_saves_a_checkpoint() {
     stdout(folder.path(), &["sample", "run", "-n", "4", "--steps", "2", "-o", "a.png"]);
 }
 
+/// A preview of hours and a validation of most of a minute, begun after the first step.
+#[test]
+fn a_signal_is_heard_within_a_preview_and_within_a_validation() {
+    let endless: [&[&str]; 2] = [
+        &["preview_every=1", "sample.steps=10000000", "sample.grid.type=karras"],
+        &["validate_every=1", "validation.samples=150", "validation.levels=1000", "batch_size=1"],
+    ];
+    for endless in endless {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let mut args: Vec<&str> = train("run");
+        args.retain(|a| !endless.iter().any(|e| a.split('=').next() == e.split('=').next()));
+        args.extend(endless);
+        let mut child = start(folder.path(), &args);
+        let limit = Instant::now() + Duration::from_secs(60);
+        let metrics = || std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+        while !metrics().contains("\"loss\"") {
+            assert!(Instant::now() < limit, "no step after a minute");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(child.try_wait().unwrap().is_none(), "{endless:?} is over already");
+        Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        let limit = Instant::now() + Duration::from_secs(20);
+        while child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < limit, "{endless:?} was not broken off");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{endless:?}");
+        assert!(run.join("checkpoints/step-000001").is_dir(), "{endless:?}");
+    }
+}
+
 #[test]
 fn one_process_at_a_time() {
     let folder = tempfile::tempdir().unwrap();

@@ -55,6 +55,42 @@ fn every_class_has_a_row() {
     assert!(number(20) > 3 * number(16), "a sheet of 2 columns and 10 rows");
 }
 
+/// Of a run with the checkpoints 10 and 20 the earlier one is the best, by the loss in its state.
+#[test]
+fn a_checkpoint_is_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    copy(swissroll(), &run);
+    for (step, loss) in [(10, 0.5), (20, 0.75)] {
+        let path = run.join(format!("checkpoints/step-{step:06}/state.json"));
+        let mut state: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        state["validation"] = loss.into();
+        std::fs::write(path, state.to_string()).unwrap();
+    }
+    let sampled = |checkpoint: &[&str]| {
+        let said =
+            sample(folder.path(), &run, &[&["-n", "4", "--steps", "2"], checkpoint].concat());
+        (said["trained_steps"].as_u64().unwrap(), said["output"].as_str().unwrap().to_owned())
+    };
+    let (last, plain) = sampled(&[]);
+    assert_eq!(last, 20);
+    assert_eq!(sampled(&["--checkpoint", "last"]), (20, plain.clone()));
+    let (best, named) = sampled(&["--checkpoint", "best"]);
+    assert!(best == 10 && named != plain, "{named}");
+    let (step, named) = sampled(&["--checkpoint", "10"]);
+    assert!(step == 10 && named.ends_with("seed-0-step-000010.png"), "{named}");
+    for (typed, code, words) in
+        [("15", 1, "there are 10, 20"), ("first", 2, "best, last or a step")]
+    {
+        let mut command = crate::support::tweedie(folder.path());
+        let output = command.args(["sample", "run", "--checkpoint", typed]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+}
+
 #[test]
 fn a_run_is_plotted() {
     let folder = tempfile::tempdir().unwrap();

@@ -15,6 +15,8 @@ pub enum Crop {
     Center,
     /// All of it, stretched.
     None,
+    /// All of it, as it is: an image of another size counts as broken.
+    Exact,
 }
 
 /// What is wanted of each image.
@@ -40,13 +42,23 @@ pub(super) fn decode(path: &Path, wanted: &Wanted) -> Result<Vec<u8>, String> {
     let (pixels, size) = in_colours(&read(path)?, wanted);
     let (pixels, size) = match wanted.crop {
         Crop::Center => centre(pixels, size, wanted),
-        Crop::None => (pixels, size),
+        Crop::Exact if size != wanted.size => {
+            let ([h, w], [height, width]) = (size, wanted.size);
+            return Err(format!("it is {h} × {w} pixels, expected {height} × {width}"));
+        }
+        Crop::None | Crop::Exact => (pixels, size),
     };
     if size == wanted.size {
         return Ok(pixels);
     }
     resize::bytes(&pixels, wanted.channels, size, wanted.size, wanted.filter)
         .map_err(|e| e.to_string())
+}
+
+/// Height and width of the image, upright.
+pub(super) fn size(path: &Path) -> Result<[usize; 2], String> {
+    let image = read(path)?;
+    Ok([image.height() as usize, image.width() as usize])
 }
 
 /// The image, upright, whatever its colours.

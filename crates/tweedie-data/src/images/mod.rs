@@ -101,6 +101,21 @@ impl ImageFolder {
         Ok(ImageFolder { inner: Arc::new(Inner { listing, wanted, tally }) })
     }
 
+    /// Finds the images of a folder as they are, in the size that the first one has: an image of
+    /// another size, or one that is broken, is an error once it is read.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), or if the first image cannot be read.
+    pub fn of_one_size(folder: &Path, channels: usize) -> Result<Self> {
+        let listing = listing::list(folder)?;
+        let first = listing.paths.first();
+        let first = first.ok_or_else(|| Error::broken(folder, "its table names no image"))?;
+        let [height, width] = decode::size(first).map_err(|e| Error::broken(first, e))?;
+        let (crop, max_broken) = (Crop::Exact, Limit::Count(0));
+        let config = ImageConfig { channels, crop, max_broken, ..ImageConfig::new(height, width) };
+        Self::open(folder, config)
+    }
+
     /// The files, in the order of the rows.
     pub fn paths(&self) -> &[PathBuf] {
         &self.inner.listing.paths

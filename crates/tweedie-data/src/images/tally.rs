@@ -22,6 +22,15 @@ impl Default for Limit {
     }
 }
 
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Limit::Count(n) => write!(f, "{n}"),
+            Limit::Fraction(part) => write!(f, "{part:?}"),
+        }
+    }
+}
+
 impl Limit {
     /// Of so many files.
     ///

@@ -62,7 +62,7 @@ fn broken_files_are_explained() {
         (
             "labels below 0",
             vec![("arr_0", good()), ("arr_1", npy_file("<i8", "(2,)", "False", &minus))],
-            "labels of at least 0",
+            "arr_1 has a label -1, expected at least 0",
         ),
     ];
     let folder = tempfile::tempdir().unwrap();

@@ -130,7 +130,7 @@ fn checkpoints_that_are_not_whole_are_passed_over() {
     let error = run_dir::latest_checkpoint(folder.path()).unwrap_err().to_string();
     assert!(error.contains("no whole checkpoint: ") && error.contains("and 2 more"), "{error}");
     let error = checkpoint::resume(&mut trainer, &six).unwrap_err().to_string();
-    assert!(error.contains("optimizer.safetensors has 7 bytes"), "{error}");
+    assert!(error.contains("optimizer.safetensors: it has 7 bytes"), "{error}");
     let error = checkpoint::state(&two).unwrap_err().to_string();
     assert!(error.contains("state.json: not a checkpoint's state"), "{error}");
 }

@@ -9,7 +9,7 @@ use tweedie_data::{Batch, Dataset, Loader, LoaderConfig};
 use tweedie_models::ModelSpec;
 use tweedie_torch::tensor::to_f32;
 use tweedie_train::{
-    Config, EmaConfig, Error, Retention, Trainer, UncertaintyConfig, Validation, checkpoint,
+    Config, EmaConfig, Error, Retention, Trainer, UncertaintyConfig, Validation, Which, checkpoint,
     retention, run_dir,
 };
 
@@ -143,9 +143,9 @@ fn a_validation_depends_on_the_weights_alone() {
     let mut trainer =
         trainer(Config { lr: tweedie_train::LearningRate::constant(0.0), ..config(9) });
     let validation = validation(&trainer, 20);
-    let first = trainer.validate(&validation).unwrap();
+    let first = trainer.validate(&validation, &|| true).unwrap().unwrap();
     run(&mut trainer, 3);
-    let second = trainer.validate(&validation).unwrap();
+    let second = trainer.validate(&validation, &|| true).unwrap().unwrap();
     assert_eq!((first.step, second.step), (0, 3));
     assert_eq!(first.levels, second.levels);
     let mean = first.levels.iter().map(|l| l.loss).sum::<f64>() / 4.0;
@@ -162,7 +162,7 @@ fn a_validation_is_the_mean_square_error() {
         let _ = parameter.detach().zero_();
     }
     let validation = validation(&trainer, 20);
-    let report = trainer.validate(&validation).unwrap();
+    let report = trainer.validate(&validation, &|| true).unwrap().unwrap();
     for level in &report.levels {
         // 40 numbers of variance 1.
         assert!((level.loss - 1.0).abs() < 1.0, "{report:?}");
@@ -215,4 +215,69 @@ fn broken_checkpoints_push_no_whole_one_out() {
     }
     Retention { keep_last: 1, keep_best: false }.apply(folder.path()).unwrap();
     assert_eq!(steps(folder.path()), [1]);
+}
+
+/// A stop is heard between two batches, and nothing is remembered of half a validation.
+#[test]
+fn a_validation_can_be_broken_off() {
+    let mut trainer = trainer(config(9));
+    // Four levels of 20 samples, 7 a batch: 12 batches.
+    let validation = validation(&trainer, 7);
+    let asked = std::cell::Cell::new(0);
+    let until = |n: usize| {
+        let asked = &asked;
+        move || {
+            asked.set(asked.get() + 1);
+            asked.get() <= n
+        }
+    };
+    assert_eq!(trainer.validate(&validation, &until(5)).unwrap(), None);
+    assert_eq!(asked.replace(0), 6);
+    let folder = tempfile::tempdir().unwrap();
+    let saved = checkpoint::save(&trainer, folder.path()).unwrap();
+    assert_eq!(checkpoint::state(&saved).unwrap().validation, None);
+    assert!(trainer.validate(&validation, &until(12)).unwrap().is_some());
+    assert_eq!(asked.get(), 12);
+}
+
+/// Averaged weights have the names and shapes of the weights themselves: only a hash tells one file
+/// from the other.
+#[test]
+fn swapped_files_of_one_shape_are_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = trainer(config(100));
+    run(&mut first, 3);
+    let path = checkpoint::save(&first, folder.path()).unwrap();
+    let (model, ema) = (path.join(checkpoint::MODEL), path.join(checkpoint::EMA));
+    let aside = path.join("aside");
+    fs::rename(&model, &aside).unwrap();
+    fs::rename(&ema, &model).unwrap();
+    fs::rename(&aside, &ema).unwrap();
+    let error = checkpoint::resume(&mut trainer(config(100)), &path).unwrap_err().to_string();
+    assert!(error.contains("ema.safetensors: it is not the file"), "{error}");
+    // An earlier version wrote no hashes.
+    let mut state = checkpoint::state(&path).unwrap();
+    assert_eq!(state.sha256.keys().collect::<Vec<_>>(), state.files.keys().collect::<Vec<_>>());
+    state.sha256.clear();
+    let old = serde_json::to_string(&state).unwrap();
+    assert!(!old.contains("sha256"));
+    fs::write(path.join(checkpoint::STATE), old).unwrap();
+    checkpoint::resume(&mut trainer(config(100)), &path).unwrap();
+}
+
+#[test]
+fn a_checkpoint_is_found_by_what_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let find = |which| run_dir::find_checkpoint(folder.path(), which).map(|(step, _)| step);
+    let said = |which| find(which).unwrap_err().to_string();
+    assert!(said(Which::Step(1)).contains("no whole checkpoint"));
+    checkpoints(&run_dir::checkpoints_path(folder.path()), &[Some(0.5), None, Some(0.25), None]);
+    assert_eq!(find(Which::Last).unwrap(), 4);
+    assert_eq!(find(Which::Best).unwrap(), 3);
+    assert_eq!(find(Which::Step(2)).unwrap(), 2);
+    assert!(said(Which::Step(7)).ends_with("no checkpoint of step 7; there are 1, 2, 3, 4"));
+    let other = tempfile::tempdir().unwrap();
+    checkpoints(&run_dir::checkpoints_path(other.path()), &[None]);
+    let none = run_dir::find_checkpoint(other.path(), Which::Best).unwrap_err().to_string();
+    assert!(none.contains("none was validated"), "{none}");
 }

@@ -7,7 +7,7 @@ use crate::output::usage;
 use crate::recipe::data::DataSpec;
 use anyhow::Result;
 use std::path::Path;
-use tweedie::data::{Dataset, Split};
+use tweedie::data::{Dataset, Split, npy};
 
 /// A data set with a name.
 pub(super) struct Against {
@@ -32,7 +32,7 @@ impl Against {
             }
             _ if path.is_dir() => Self::folder(text, path),
             _ if extension(path) == "npz" => {
-                let train = super::npz(path)?;
+                let train = npy::image_set(path)?;
                 Ok(Against { name: text.to_owned(), train, test: None, class_names: vec![] })
             }
             _ => Err(usage(format!("--against {text}: {}", hint(text)))),

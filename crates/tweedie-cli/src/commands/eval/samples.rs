@@ -8,8 +8,9 @@ use crate::run::{Request, Run};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use tweedie::data::Dataset;
+use tweedie::data::{Dataset, npy};
 use tweedie::torch::tensor;
+use tweedie::train::Which;
 
 /// As many samples of a run, unless another number is asked for.
 const USUAL_COUNT: usize = 1000;
@@ -36,7 +37,7 @@ impl Source {
         let path = &args.samples;
         let shown = path.display();
         if path.join("recipe.toml").is_file() {
-            let run = Run::open(path, args.threads)?;
+            let run = Run::open(path, args.threads, Which::Last)?;
             return Ok(Source::Run(Box::new(OpenRun { folder: path.clone(), run })));
         }
         let only_of_a_run = [
@@ -89,9 +90,14 @@ impl Source {
             }
             Source::File(path) => {
                 let set = match extension(path).as_str() {
-                    "npz" => super::npz(path)?,
+                    "npz" => npy::image_set(path)?,
                     _ => super::safetensors(path)?,
                 };
+                let shown = path.display();
+                anyhow::ensure!(
+                    tensor::all_finite(set.samples())?,
+                    "{shown}: samples are not finite"
+                );
                 let how = json!({ "file": path, "count": set.count() });
                 (set, how)
             }
@@ -120,8 +126,7 @@ fn sampled(open: &OpenRun, args: &Args) -> Result<(Dataset, Value)> {
         keep_way: false,
     };
     let mut progress = Progress::new("sampling", 0, 0);
-    let samples =
-        run.sample(&request, |done, of| progress.update(done as u64, of as u64, String::new))?;
+    let samples = run.sample(&request, progress.steps())?;
     progress.finish();
     let x = tensor::from_f32(&samples.values, &samples.shape)?;
     anyhow::ensure!(

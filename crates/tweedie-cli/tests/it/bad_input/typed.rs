@@ -49,6 +49,7 @@ const TYPED: &[(&str, i32, &[&str])] = &[
     ("train swissroll ema.decay=0.9", 2, &["ema_decay", "ema.decay"]),
     ("train swissroll ema.sigma_rell=0.1", 2, &["ema.sigma_rell", "ema.sigma_rel"]),
     ("train swissroll ema.post_hoc=[0.5]", 2, &["ema.post_hoc", "0.5", "0.2886"]),
+    ("train swissroll ema.snapshot_every=100", 2, &["`ema.snapshot_every` is 100", "ema.post_hoc"]),
     ("train swissroll ema.warmup=yes", 2, &["ema.warmup", "yes"]),
     ("train swissroll ema.ramp_up=0.05", 2, &["ema.ramp_up", "half_life_samples"]),
     ("train swissroll optimizer.decay=cosin", 2, &["optimizer.decay", "cosin", "cosine"]),

@@ -1,24 +1,21 @@
 //! `metrics.jsonl`, read by its names: lines of other kinds, and lines that are none, are no harm.
 
-use super::chart::Points;
-use anyhow::{Context, Result};
+use crate::{Error, Result};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// The lines of a run's log that could be read.
-#[derive(Debug, Default)]
-pub(super) struct Log {
+/// The lines of a run's log that could be read, by their steps.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
     records: Vec<Map<String, Value>>,
     /// Lines that are not JSON objects with a step.
-    pub(super) unread: usize,
+    pub unread: usize,
 }
 
 impl Log {
-    /// Of the run in `folder`.
-    pub(super) fn read(folder: &Path) -> Result<Self> {
-        let bytes =
-            std::fs::read(folder.join("metrics.jsonl")).context("metrics.jsonl cannot be read")?;
-        Ok(Log::parse(&bytes))
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        Ok(Log::parse(&std::fs::read(path).map_err(Error::file(path))?))
     }
 
     fn parse(bytes: &[u8]) -> Self {
@@ -36,22 +33,26 @@ impl Log {
         log
     }
 
+    /// The lines that are a `T`.
+    pub(crate) fn typed<T: DeserializeOwned>(&self) -> Vec<T> {
+        let typed =
+            |record: &Map<String, Value>| serde_json::from_value(record.clone().into()).ok();
+        self.records.iter().filter_map(typed).collect()
+    }
+
     /// The lines of training steps: those that name no other kind.
-    pub(super) fn steps(&self) -> impl Iterator<Item = &Map<String, Value>> {
+    pub fn steps(&self) -> impl Iterator<Item = &Map<String, Value>> {
         self.of_kind("train").chain(self.records.iter().filter(|r| !r.contains_key("kind")))
     }
 
     /// The lines of a kind.
-    pub(super) fn of_kind<'a>(
-        &'a self,
-        kind: &'a str,
-    ) -> impl Iterator<Item = &'a Map<String, Value>> {
+    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Map<String, Value>> {
         self.records.iter().filter(move |r| r.get("kind").and_then(Value::as_str) == Some(kind))
     }
 
     /// (step, value) of all training steps that have the key; no value where it is no number,
     /// as a loss that is not finite.
-    pub(super) fn series(&self, key: &str) -> Points {
+    pub fn series(&self, key: &str) -> Vec<(f64, Option<f64>)> {
         let point = |r: &Map<String, Value>| {
             r.contains_key(key).then(|| Some((number(r, "step")?, number(r, key))))?
         };
@@ -60,7 +61,7 @@ impl Log {
 }
 
 /// A finite number of a record.
-pub(super) fn number(record: &Map<String, Value>, key: &str) -> Option<f64> {
+pub fn number(record: &Map<String, Value>, key: &str) -> Option<f64> {
     record.get(key)?.as_f64().filter(|v| v.is_finite())
 }
 

@@ -236,7 +236,7 @@ impl SchedulerConfig {
         let convention = convention(sampler);
         let schedule = self.table_for(convention)?;
         let zero = match convention {
-            _ if matches!(sampler, SamplerSpec::Ddpm) => true,
+            _ if matches!(sampler, SamplerSpec::Ddpm(_)) => true,
             Convention::Ddim => self.set_alpha_to_one.unwrap_or(!is_pndm(sampler)),
             _ => self.final_sigma_zero.unwrap_or(true),
         };
@@ -302,7 +302,7 @@ fn between(
 fn convention(sampler: &SamplerSpec) -> Convention {
     use SamplerSpec as S;
     match sampler {
-        S::Ddpm | S::Ddim | S::Accelerated(_) | S::Pndm(_) | S::Plms => Convention::Ddim,
+        S::Ddpm(_) | S::Ddim | S::Accelerated(_) | S::Pndm(_) | S::Plms => Convention::Ddim,
         S::DpmSolver(_)
         | S::DpmPp2S
         | S::DpmPp2M(_)

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use image::{GrayImage, Luma};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tweedie::tch::Tensor;
 use tweedie::torch::tensor;
 
@@ -12,6 +12,15 @@ pub fn steps(default: u64) -> Result<u64> {
         Ok(steps) => steps.parse().context("TWEEDIE_EXAMPLE_STEPS is no number"),
         Err(_) => Ok(default),
     }
+}
+
+/// Where a Stable Diffusion model is, and a prompt: the program's arguments, or the model of the tests.
+pub fn model_and_prompt() -> (PathBuf, String) {
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/tweedie-sd/tests/golden/sd15");
+    let mut arguments = std::env::args().skip(1);
+    let model = arguments.next().unwrap_or_else(|| fixture.to_owned());
+    let prompt = arguments.next().unwrap_or_else(|| "a fox in the snow".to_owned());
+    (model.into(), prompt)
 }
 
 /// Writes `[n, 1, h, w]` in [−1, 1] as a grid of `columns`, each pixel drawn `scale` times as large.

@@ -106,3 +106,16 @@ impl From<tch::TchError> for Error {
         Error::Torch(error.into())
     }
 }
+
+impl From<Error> for tweedie_core::Error {
+    /// Errors of a network in the words of the layer below, for denoisers made of one.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Core(error) => error,
+            Error::Torch(error) => Self::Torch(error),
+            Error::Shape { what, expected, found } => Self::Shape { what, expected, found },
+            Error::Invalid { what, found, expected } => Self::Invalid { what, found, expected },
+            other => Self::Condition(other.to_string()),
+        }
+    }
+}

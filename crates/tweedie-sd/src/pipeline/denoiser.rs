@@ -51,8 +51,7 @@ impl Prompted<'_> {
             Some(extra) => Tensor::f_cat(&[&x, extra], 1).map_err(tweedie_torch::Error::from)?,
             None => x.shallow_clone(),
         };
-        let output =
-            self.unet.forward(&input, &timesteps, cond, self.guidance).map_err(into_core)?;
+        let output = self.unet.forward(&input, &timesteps, cond, self.guidance)?;
         let (mut c_skip, mut c_out) = self.prediction.denoiser(level);
         if !(c_skip.is_finite() && c_out.is_finite()) {
             let why = "the prediction does not determine x0 there";
@@ -67,17 +66,6 @@ impl Prompted<'_> {
         let mut x0 = None;
         fused::combine_into(&mut x0, &[(c_skip, &x), (c_out, &output)])?;
         x0.ok_or_else(|| Error::invalid("the UNet's answer", "nothing", "a tensor"))
-    }
-}
-
-/// Errors of the UNet in the words of the layer below.
-fn into_core(error: crate::Error) -> Error {
-    match error {
-        crate::Error::Core(error) => error,
-        crate::Error::Torch(error) => Error::Torch(error),
-        crate::Error::Shape { what, expected, found } => Error::Shape { what, expected, found },
-        crate::Error::Invalid { what, found, expected } => Error::Invalid { what, found, expected },
-        other => Error::Condition(other.to_string()),
     }
 }
 

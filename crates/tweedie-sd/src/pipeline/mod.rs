@@ -1,6 +1,8 @@
 //! From a prompt to a picture.
 
 mod denoiser;
+mod hires;
+mod parts;
 mod plan;
 mod preview;
 mod progress;
@@ -10,8 +12,9 @@ mod start;
 
 pub use preview::Previewer;
 pub use progress::{Progress, Watch};
+pub use prompts::Conditions;
 pub use request::{
-    GuidanceOptions, GuidanceRule, Hires, Init, NoiseKind, Request, Sizes, Variation,
+    GuidanceOptions, GuidanceRule, Hires, Init, Latents, NoiseKind, Request, Sizes, Variation,
 };
 
 use crate::files::{Files, OpenOptions};
@@ -19,13 +22,13 @@ use crate::image::Picture;
 use crate::scheduler::SchedulerConfig;
 use crate::{Error, Result, Unet, Vae};
 use denoiser::Prompted;
-use plan::{Way, aside, guided, noise};
+use plan::{Way, guided, noise, until};
 use progress::tell;
-use prompts::{Conditions, TextEncoders};
-use start::{Begun, Kept, from_noise, from_picture};
+use prompts::TextEncoders;
+use start::{Begun, from_latents, from_noise, from_picture, slerp};
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
-use tweedie_core::Noise;
+use tweedie_core::{Noise, NoiseLevel};
 use tweedie_schedules::Schedule;
 
 /// How a model is held.
@@ -75,10 +78,12 @@ pub struct StableDiffusion {
 /// What a request has come to.
 #[derive(Debug)]
 pub struct Output {
-    /// The pictures.
+    /// The pictures; none if the request ends before the latents are clean.
     pub pictures: Vec<Picture>,
-    /// `[count, channels, height, width]`, as the UNet has them.
+    /// `[count, channels, height, width]`, as the UNet has them: `alpha·x0 + sigma·eps`.
     pub latents: Tensor,
+    /// How noisy the latents are.
+    pub level: NoiseLevel,
 }
 
 impl StableDiffusion {
@@ -128,40 +133,28 @@ impl StableDiffusion {
         let way = Way::new(request, &self.scheduler)?;
         self.schedule = self.scheduler.timesteps(&way.sampler)?;
         tell(watch, Progress::Text)?;
-        let conditions = self.conditions(request, [height, width])?;
+        let conditions = self.encode(request, [height, width])?;
         let mut noise = noise(request, request.seed)?;
         let channels = self.files.vae_config().latent_channels;
         let shape = [request.count as i64, channels, height / factor, width / factor];
         let sampler = way.sampler;
-        let begun = self.begin(request, way, &shape, &mut noise, watch)?;
+        let mut begun = self.begin(request, way, &shape, &mut noise, watch)?;
+        if let Some(share) = request.denoising_end.filter(|_| request.is_part()) {
+            begun.grid = until(&begun.grid, share, &self.schedule)?;
+        }
+        let mut level = begun.grid.end();
         let mut latents = self.denoise(request, sampler, begun, &conditions, noise, watch)?;
         if let Some(hires) = request.hires {
-            latents = self.enlarge(request, hires, &latents, factor, watch)?;
+            (latents, level) = self.enlarge(request, hires, &latents, factor, watch)?;
         }
         if self.options.sequential {
             self.unet = None;
         }
+        if request.is_part() {
+            return Ok(Output { pictures: vec![], latents, level });
+        }
         tell(watch, Progress::Decoding)?;
-        let pictures = self.vae()?.decode(&latents)?;
-        if self.options.sequential {
-            self.vae = None;
-        }
-        if !tweedie_torch::tensor::all_finite(&pictures)? {
-            return Err(Error::NotFinite { what: "the decoded picture", part: "vae" });
-        }
-        Ok(Output { pictures: Picture::from_batch(&pictures)?, latents })
-    }
-
-    /// A quick look at latents while they are made; it takes the VAE, once.
-    ///
-    /// # Errors
-    /// If the VAE cannot be loaded.
-    pub fn previewer(&mut self) -> Result<Previewer> {
-        let previewer = Previewer::new(self.vae()?)?;
-        if self.options.sequential {
-            self.vae = None;
-        }
-        Ok(previewer)
+        Ok(Output { pictures: self.decode(&latents)?, latents, level })
     }
 
     /// Height and width: what is asked for, the first picture's, or the model's own.
@@ -172,30 +165,14 @@ impl StableDiffusion {
                 let whole = |side: u32| (i64::from(side) / factor).max(1) * factor;
                 [whole(height), whole(width)]
             }
-            None => [self.files.unet_config().sample_size * factor; 2],
+            None => match &request.latents {
+                Some(Latents { x, .. }) if x.dim() == 4 => {
+                    [x.size()[2], x.size()[3]].map(|n| n * factor)
+                }
+                _ => [self.files.unet_config().sample_size * factor; 2],
+            },
         };
         Ok([request.height.unwrap_or(own[0]), request.width.unwrap_or(own[1])])
-    }
-
-    fn conditions(&mut self, request: &Request, size: [i64; 2]) -> Result<Conditions> {
-        if self.text.is_none() {
-            let Options { kind, device, .. } = self.options;
-            self.text =
-                Some(TextEncoders::open(&self.files, &self.options.inversions, kind, device)?);
-        }
-        let Some(text) = &self.text else { return Err(Error::Cancelled) };
-        let (width, wanted) = (text.width(), self.files.unet_config().cross_attention_dim);
-        if width != wanted {
-            let problem = format!(
-                "its text encoders say tokens of {width} numbers, its UNet attends to {wanted}: they are not of one model"
-            );
-            return Err(Error::model(self.files.path(), problem));
-        }
-        let conditions = text.conditions(request, size)?;
-        if self.options.sequential {
-            self.text = None;
-        }
-        Ok(conditions)
     }
 
     fn begin(
@@ -212,6 +189,9 @@ impl StableDiffusion {
         if takes_mask && !has_mask {
             let expected = "a picture and a mask: this is a model for inpainting";
             return Err(Error::invalid("the request's mask", "missing", expected));
+        }
+        if let Some(latents) = &request.latents {
+            return from_latents(&way, latents, shape, device);
         }
         let Some(init) = &request.init else {
             let mut begun = from_noise(way, shape, device, noise)?;
@@ -264,65 +244,12 @@ impl StableDiffusion {
             let done = step.index + 1;
             latents = step.x;
             if let Some(kept) = &kept {
-                latents = kept.back_in(&latents, step.level, done == grid.steps())?;
+                let end = done == grid.steps() && !request.is_part();
+                latents = kept.back_in(&latents, step.level, end)?;
                 steps.replace(latents.shallow_clone())?;
             }
             tell(watch, Progress::Step { done, steps: grid.steps(), x0: &step.x0 })?;
         }
         Ok(latents)
     }
-
-    /// The second pass of a hires-fix.
-    fn enlarge(
-        &mut self,
-        request: &Request,
-        hires: Hires,
-        latents: &Tensor,
-        factor: i64,
-        watch: &mut Watch<'_>,
-    ) -> Result<Tensor> {
-        let size = latents.size();
-        let larger = |side: i64| (side as f64 * hires.scale).round() as i64;
-        let size = [larger(size[2]), larger(size[3])];
-        let latents = latents.f_upsample_bicubic2d(size, false, None, None)?;
-        let way = Way::new(request, &self.scheduler)?;
-        let (sampler, grid) = (way.sampler, way.last(hires.strength)?);
-        let conditions = self.conditions(request, size.map(|side| side * factor))?;
-        let mut noise = noise(request, request.seed)?;
-        let level = grid.start();
-        let fresh = aside(&mut noise, 2, &latents)?;
-        let x = latents.f_mul_scalar(level.alpha)?.f_add(&fresh.f_mul_scalar(level.sigma)?)?;
-        let begun = Begun { x, grid, extra: None, kept: None::<Kept> };
-        self.denoise(request, sampler, begun, &conditions, noise, watch)
-    }
-
-    fn load_unet(&mut self) -> Result<()> {
-        if self.unet.is_none() {
-            let (config, store) = (self.files.unet_config().clone(), self.files.unet()?);
-            self.unet = Some(Unet::new(config, store, self.options.kind, self.options.device)?);
-        }
-        Ok(())
-    }
-
-    fn vae(&mut self) -> Result<&Vae> {
-        if self.vae.is_none() {
-            let (config, store) = (self.files.vae_config().clone(), self.files.vae()?);
-            let vae = Vae::new(config, store, self.options.kind, self.options.device)?;
-            self.vae = Some(vae.tiled(self.options.tiled));
-        }
-        self.vae.as_ref().ok_or(Error::Cancelled)
-    }
-}
-
-/// Between two noises on the sphere (Shoemake 1985): the spread stays what it is. A sample each.
-fn slerp(a: &Tensor, b: &Tensor, weight: f64) -> Result<Tensor> {
-    let dims = [1, 2, 3];
-    let dot = |x: &Tensor, y: &Tensor| -> Result<Tensor> {
-        Ok(x.f_mul(y)?.f_sum_dim_intlist(dims.as_slice(), true, Kind::Float)?)
-    };
-    let norms = dot(a, a)?.f_mul(&dot(b, b)?)?.f_sqrt()?;
-    let angle = dot(a, b)?.f_div(&norms)?.f_clamp(-1.0, 1.0)?.f_acos()?;
-    let share =
-        |w: f64| -> Result<Tensor> { Ok(angle.f_mul_scalar(w)?.f_sin()?.f_div(&angle.f_sin()?)?) };
-    Ok(a.f_mul(&share(1.0 - weight)?)?.f_add(&b.f_mul(&share(weight)?)?)?)
 }

@@ -7,8 +7,9 @@ use crate::{Error, Result};
 use tch::Tensor;
 use tweedie_core::guidance::{Apg, CfgPlusPlus, Guided, Interval, Rescaled};
 use tweedie_core::noise::Draw;
-use tweedie_core::{Denoiser, Grid, Noise};
+use tweedie_core::{Denoiser, Grid, Noise, NoiseLevel};
 use tweedie_samplers::SamplerSpec;
+use tweedie_schedules::Schedule;
 
 /// The sampler and its grid.
 pub(super) struct Way {
@@ -39,6 +40,36 @@ impl Way {
         }
         Ok(Grid::from_levels(self.grid.levels()[steps - left..].to_vec())?)
     }
+
+    /// What is left of it from `level` on, which need not be one of its own.
+    pub(super) fn after(&self, level: NoiseLevel) -> Result<Grid> {
+        // Two models have the same level from tables in single precision.
+        let less = |to: &&NoiseLevel| to.ratio() < level.ratio() * (1.0 - 1e-6);
+        let levels: Vec<_> =
+            [level].iter().chain(self.grid.levels().iter().filter(less)).copied().collect();
+        if levels.len() < 2 {
+            let (found, end) = (level.ratio(), self.grid.end().ratio());
+            let expected = format!("noise to take away: a ratio sigma/alpha above {end}");
+            return Err(Error::invalid("the level of the latents", found, expected));
+        }
+        Ok(Grid::from_levels(levels)?)
+    }
+}
+
+/// The first `share` of a grid, as diffusers counts it: its steps from timesteps of at least
+/// `N·(1 − share)`, of a table with `N`.
+pub(super) fn until(grid: &Grid, share: f64, schedule: &Schedule) -> Result<Grid> {
+    let n = schedule.len() as f64;
+    let cutoff = (n - share * n).round_ties_even();
+    // A whole timestep is found again with an error of the twelfth digit.
+    let inside = |level: &&NoiseLevel| schedule.timestep(**level) >= cutoff - 1e-6;
+    let steps = grid.levels()[..grid.steps()].iter().take_while(inside).count();
+    if steps == 0 {
+        let steps = grid.steps();
+        let expected = format!("more: the first of {steps} steps starts after it");
+        return Err(Error::invalid("denoising_end", share, expected));
+    }
+    Ok(Grid::from_levels(grid.levels()[..=steps].to_vec())?)
 }
 
 /// The source of a request's noise.

@@ -16,9 +16,12 @@ pub(super) struct TextEncoders {
 }
 
 /// What the UNet is told: of the prompt, and of the negative one.
-pub(super) struct Conditions {
-    pub(super) cond: Cond,
-    pub(super) null: Cond,
+#[derive(Debug)]
+pub struct Conditions {
+    /// The prompt, for the whole batch.
+    pub cond: Cond,
+    /// The negative prompt, or what stands for none.
+    pub null: Cond,
 }
 
 impl TextEncoders {

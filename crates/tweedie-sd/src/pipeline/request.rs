@@ -2,6 +2,8 @@
 
 use crate::image::Picture;
 use crate::{Error, Result};
+use tch::Tensor;
+use tweedie_core::NoiseLevel;
 use tweedie_samplers::SamplerSpec;
 use tweedie_schedules::GridSpec;
 
@@ -43,6 +45,11 @@ pub struct Request {
     pub long_prompts: bool,
     /// A picture to begin with.
     pub init: Option<Init>,
+    /// Latents to go on from: those that another model has left at some level of noise.
+    pub latents: Option<Latents>,
+    /// The share of the way from noise that is gone, above 0. Below 1 there are no pictures, but
+    /// latents that are noisy yet, for another model to go on from.
+    pub denoising_end: Option<f64>,
     /// Noise turned towards another seed's.
     pub variation: Option<Variation>,
     /// A second pass at a larger size.
@@ -104,6 +111,22 @@ pub struct Init {
     pub mask: Option<Picture>,
 }
 
+/// Latents on the way from noise to a picture.
+#[derive(Debug)]
+pub struct Latents {
+    /// `[count, channels, height, width]`: `alpha·x0 + sigma·eps`.
+    pub x: Tensor,
+    /// How noisy they are.
+    pub level: NoiseLevel,
+}
+
+impl Clone for Latents {
+    /// The tensor is shared.
+    fn clone(&self) -> Self {
+        Latents { x: self.x.shallow_clone(), level: self.level }
+    }
+}
+
 /// Noise between that of two seeds, on the sphere.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Variation {
@@ -154,6 +177,8 @@ impl Default for Request {
             weighting: false,
             long_prompts: false,
             init: None,
+            latents: None,
+            denoising_end: None,
             variation: None,
             hires: None,
             sizes: Sizes::default(),
@@ -201,6 +226,10 @@ impl Request {
         if let Some(init) = &self.init {
             share("the strength", init.strength, false)?;
         }
+        if let Some(end) = self.denoising_end {
+            share("denoising_end", end, false)?;
+        }
+        self.check_together()?;
         if let Some(variation) = &self.variation {
             share("the variation's weight", variation.weight, true)?;
         }
@@ -215,6 +244,29 @@ impl Request {
             }
         }
         Ok(())
+    }
+
+    /// That it asks for nothing that excludes something else.
+    fn check_together(&self) -> Result<()> {
+        let apart = |what, expected: &str| Err(Error::invalid(what, "given", expected));
+        if self.latents.is_some() && self.init.is_some() {
+            return apart(
+                "the picture to begin with",
+                "none where there are latents to go on from",
+            );
+        }
+        if self.latents.is_some() && self.variation.is_some() {
+            return apart("the variation", "none where there are latents to go on from");
+        }
+        if self.is_part() && self.hires.is_some() {
+            return apart("the second pass", "none where denoising_end is below 1");
+        }
+        Ok(())
+    }
+
+    /// Whether it ends before the latents are clean.
+    pub(super) fn is_part(&self) -> bool {
+        self.denoising_end.is_some_and(|end| end < 1.0)
     }
 }
 

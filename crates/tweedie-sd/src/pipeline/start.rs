@@ -1,9 +1,9 @@
 //! Where sampling starts: from noise, or from a picture.
 
 use super::plan::{Way, aside};
-use super::request::{Init, NoiseKind, Request};
+use super::request::{Init, Latents, NoiseKind, Request};
 use crate::scheduler::Start;
-use crate::{Result, Vae};
+use crate::{Error, Result, Vae};
 use tch::{Device, Kind, Tensor};
 use tweedie_core::{Grid, Noise};
 
@@ -66,6 +66,20 @@ fn scaled(noise: Tensor, start: Start, grid: &Grid) -> Result<Tensor> {
     }
 }
 
+/// From latents that have some of the way behind them.
+pub(super) fn from_latents(
+    way: &Way,
+    latents: &Latents,
+    shape: &[i64; 4],
+    device: Device,
+) -> Result<Begun> {
+    if latents.x.size() != shape {
+        return Err(Error::shape("the latents", format!("{shape:?}"), &latents.x.size()));
+    }
+    let x = latents.x.f_to_device(device)?.f_to_kind(Kind::Float)?;
+    Ok(Begun { x, grid: way.after(latents.level)?, extra: None, kept: None })
+}
+
 /// From a picture, of which a mask may keep a part. `takes_mask` says whether the UNet is one for
 /// inpainting. The order of the draws is diffusers'.
 pub(super) fn from_picture(
@@ -124,4 +138,17 @@ pub(super) fn from_picture(
 fn batch(t: &Tensor, request: &Request) -> Result<Tensor> {
     let count = request.count as i64;
     Ok(if t.size()[0] == count { t.shallow_clone() } else { t.f_repeat([count, 1, 1, 1])? })
+}
+
+/// Between two noises on the sphere (Shoemake 1985): the spread stays what it is. A sample each.
+pub(super) fn slerp(a: &Tensor, b: &Tensor, weight: f64) -> Result<Tensor> {
+    let dims = [1, 2, 3];
+    let dot = |x: &Tensor, y: &Tensor| -> Result<Tensor> {
+        Ok(x.f_mul(y)?.f_sum_dim_intlist(dims.as_slice(), true, Kind::Float)?)
+    };
+    let norms = dot(a, a)?.f_mul(&dot(b, b)?)?.f_sqrt()?;
+    let angle = dot(a, b)?.f_div(&norms)?.f_clamp(-1.0, 1.0)?.f_acos()?;
+    let share =
+        |w: f64| -> Result<Tensor> { Ok(angle.f_mul_scalar(w)?.f_sin()?.f_div(&angle.f_sin()?)?) };
+    Ok(a.f_mul(&share(1.0 - weight)?)?.f_add(&b.f_mul(&share(weight)?)?)?)
 }

@@ -7,7 +7,9 @@ use tch::Kind;
 use tweedie_samplers::{Accelerated, Deis, DpmPp2M, SamplerSpec, UniPc};
 use tweedie_sd::StableDiffusion;
 use tweedie_sd::image::Picture;
-use tweedie_sd::pipeline::{GuidanceOptions, Init, NoiseKind, Options, Request, Sizes};
+use tweedie_sd::pipeline::{
+    GuidanceOptions, Init, Latents, NoiseKind, Options, Output, Request, Sizes,
+};
 use tweedie_sd::scheduler::{Sigmas, Spacing};
 
 /// Five steps of a network whose single precision differs in the sixth digit, guided 7.5 times.
@@ -51,7 +53,7 @@ fn pair(value: &Value) -> Option<(i64, i64)> {
     Some((value.get(0)?.as_i64()?, value.get(1)?.as_i64()?))
 }
 
-fn run(pipeline: &str, case: &Value) -> (tch::Tensor, Vec<Picture>) {
+fn run(pipeline: &str, case: &Value, latents: Option<Latents>) -> Output {
     let mut options = Options::default();
     for (file, scale) in case["lora"].as_object().into_iter().flatten() {
         options.files.loras.push((golden(file), scale.as_f64().unwrap()));
@@ -70,7 +72,8 @@ fn run(pipeline: &str, case: &Value) -> (tch::Tensor, Vec<Picture>) {
         config.spacing = Some(Spacing::Trailing);
     }
     let number = |key: &str| case[key].as_f64();
-    let init = (case["task"] != "txt2img").then(|| Init {
+    let from_picture = ["img2img", "inpaint"].contains(&case["task"].as_str().unwrap());
+    let init = from_picture.then(|| Init {
         picture: Picture::open(&golden("init.png")).unwrap(),
         strength: number("strength").unwrap(),
         mask: (case["task"] == "inpaint").then(|| Picture::open(&golden("mask.png")).unwrap()),
@@ -94,6 +97,8 @@ fn run(pipeline: &str, case: &Value) -> (tch::Tensor, Vec<Picture>) {
         clip_skip: number("clip_skip").unwrap_or(0.0) as usize,
         negative_clip_skip: Some(0),
         init,
+        latents,
+        denoising_end: number("denoising_end"),
         sizes: Sizes {
             original: pair(&case["original_size"]),
             crop: pair(&case["crops_coords_top_left"]).unwrap_or_default(),
@@ -101,8 +106,7 @@ fn run(pipeline: &str, case: &Value) -> (tch::Tensor, Vec<Picture>) {
         },
         ..Request::default()
     };
-    let output = sd.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap();
-    (output.latents, output.pictures)
+    sd.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
 #[test]
@@ -120,7 +124,7 @@ fn runs_are_diffusers() {
             if case["scheduler"] == "LCMScheduler" || apart {
                 continue;
             }
-            let (latents, pictures) = run(pipeline, case);
+            let Output { latents, pictures, .. } = run(pipeline, case, None);
             let off = off(&latents, &golden.tensor(&format!("run.{name}.latents")));
             let mut grey = 0;
             if let Some(image) = golden.get(&format!("run.{name}.image")) {
@@ -139,4 +143,50 @@ fn runs_are_diffusers() {
         }
     }
     assert!(bad.is_empty(), "of {seen}:\n{}", bad.join("\n"));
+}
+
+/// SDXL's ensemble: the base leaves noisy latents, which diffusers has at `alpha = 1`, and the refiner
+/// goes on from them.
+#[test]
+fn the_refiner_goes_on_where_the_base_ends() {
+    let manifest = manifest();
+    let base = run("sdxl", &manifest["sdxl"]["first-part"], None);
+    assert!(base.pictures.is_empty() && base.level.sigma > 0.1);
+    let expected = Golden::of("sdxl").tensor("run.first-part.latents");
+    let first = off(&(&base.latents / base.level.alpha), &expected);
+    let handed = Latents { x: base.latents, level: base.level };
+    let refined = run("refiner", &manifest["refiner"]["second-part"], Some(handed));
+    assert_eq!((refined.pictures.len(), refined.level.sigma), (1, 0.0));
+    let second = off(&refined.latents, &Golden::of("refiner").tensor("run.second-part.latents"));
+    assert!(first.max(second) < TOLERANCE, "off by {first:e} and {second:e}");
+}
+
+/// Two parts of one model are the whole, for a sampler that remembers nothing.
+#[test]
+fn parts_are_the_whole() {
+    let mut sd = StableDiffusion::open(&golden("sd15"), Options::default()).unwrap();
+    let mut draw = |request: &Request| {
+        sd.generate(request, &mut |_| ControlFlow::Continue(())).map_err(|e| e.to_string())
+    };
+    let request = Request {
+        prompt: "a red cat".to_owned(),
+        steps: 5,
+        sampler: SamplerSpec::by_name("ddim"),
+        ..Request::default()
+    };
+    let whole = draw(&request).unwrap();
+    let first = draw(&Request { denoising_end: Some(0.4), ..request.clone() }).unwrap();
+    let handed = Latents { x: first.latents, level: first.level };
+    let second = draw(&Request { latents: Some(handed.clone()), ..request.clone() }).unwrap();
+    // The same arithmetic, but for a level that has been through single precision.
+    assert!(off(&second.latents, &whole.latents) < 1e-6);
+
+    let refused = |request: Request| draw(&request).unwrap_err();
+    let early = refused(Request { denoising_end: Some(1e-9), ..request.clone() });
+    assert!(early.starts_with("denoising_end is 0.000000001, expected more"), "{early}");
+    let clean = Latents { x: handed.x.shallow_clone(), level: whole.level };
+    let clean = refused(Request { latents: Some(clean), ..request.clone() });
+    assert!(clean.starts_with("the level of the latents is"), "{clean}");
+    let two = refused(Request { latents: Some(handed), count: 2, ..request });
+    assert!(two.contains("the latents has shape [1, 4, 16, 16], expected [2, 4, 16, 16]"), "{two}");
 }

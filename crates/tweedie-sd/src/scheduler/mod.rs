@@ -1,18 +1,18 @@
 //! What `scheduler_config.json` says: the table of noise levels, where a sampler's grid lies in it, and
 //! which sampler.
 
+mod place;
+mod sampler;
+
+pub use place::Start;
+
 use crate::options::Options;
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
-use tweedie_core::{Grid, NoiseLevel, Prediction};
-use tweedie_samplers::{
-    Coordinate, Deis, DpmPp2M, DpmPp2MSde, DpmPp3M, SamplerSpec, SecondOrder, SolverType, UniPc,
-};
-use tweedie_schedules::grid::{Convention, End};
-use tweedie_schedules::{
-    Cosine, Ddpm, Exponential, Karras, Ldm, Leading, Linspace, Schedule, Trailing,
-};
+use tweedie_core::Prediction;
+use tweedie_samplers::SamplerSpec;
+use tweedie_schedules::{Cosine, Ddpm, Ldm, Schedule};
 
 /// The settings of a model's schedule, and of the sampler that was published with it.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,7 +141,7 @@ impl SchedulerConfig {
                 (_, true) => Some(Sigmas::Exponential),
                 _ => None,
             };
-        let sampler = sampler(&mut o, &class)?;
+        let sampler = sampler::of(&mut o, &class)?;
         let config = SchedulerConfig {
             betas,
             num_train_timesteps: o.or("num_train_timesteps", 1000)?,
@@ -215,110 +215,6 @@ impl SchedulerConfig {
         };
         Ok(table.on(tweedie_schedules::Scale::Vp)?)
     }
-
-    /// The table that a kind of sampler walks on: with a last level of pure noise if that is wanted, or
-    /// nearly so for samplers in sigma, which have no start there (diffusers' `alpha_bar` of 2⁻²⁴).
-    fn table_for(&self, convention: Convention) -> Result<Schedule> {
-        let table = self.schedule()?;
-        match (self.rescale_betas_zero_snr, convention) {
-            (false, _) => Ok(table),
-            (true, Convention::Ddim) => Ok(table.with_terminal_alpha(0.0)?),
-            (true, _) => Ok(table.with_terminal_alpha(2_f64.powi(-12))?),
-        }
-    }
-
-    /// Where `sampler` walks in `steps` steps, placed as diffusers would place its own; and whether it
-    /// starts from unit noise or from noise of the grid's first level.
-    ///
-    /// # Errors
-    /// For no steps, and more than the table has.
-    pub fn grid(&self, sampler: &SamplerSpec, steps: usize) -> Result<(Grid, Start)> {
-        let convention = convention(sampler);
-        let schedule = self.table_for(convention)?;
-        let zero = match convention {
-            _ if matches!(sampler, SamplerSpec::Ddpm(_)) => true,
-            Convention::Ddim => self.set_alpha_to_one.unwrap_or(!is_pndm(sampler)),
-            _ => self.final_sigma_zero.unwrap_or(true),
-        };
-        let end = if zero { End::Clean } else { End::Least };
-        let spacing = self.spacing.unwrap_or(match convention {
-            Convention::Ddim => Spacing::Leading,
-            _ => Spacing::Linspace,
-        });
-        let start = match (convention, spacing) {
-            (Convention::Euler, Spacing::Linspace | Spacing::Trailing) => Start::Level,
-            _ => Start::Unit,
-        };
-        let offset = self.steps_offset;
-        let placed = match spacing {
-            Spacing::Leading => Leading { offset, convention, end }.grid(&schedule, steps)?,
-            Spacing::Trailing => Trailing { end }.grid(&schedule, steps)?,
-            Spacing::Linspace => Linspace { convention, end }.grid(&schedule, steps)?,
-        };
-        let grid = match (self.sigmas, convention) {
-            (None, _) | (_, Convention::Ddim) => placed,
-            (Some(rule), Convention::Euler) => {
-                between(&schedule, rule, placed.levels()[steps - 1], placed.start(), steps)?
-            }
-            (Some(rule), Convention::DpmSolver) => {
-                between(&schedule, rule, schedule.least(), schedule.most(), steps)?
-            }
-        };
-        Ok((grid, start))
-    }
-
-    /// The table whose indices the UNet is told.
-    pub(crate) fn timesteps(&self, sampler: &SamplerSpec) -> Result<Schedule> {
-        self.table_for(convention(sampler))
-    }
-}
-
-/// How large the noise is that sampling starts from, at the level of a grid's start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// Of unit variance, as if there were no signal.
-    Unit,
-    /// The level's own.
-    Level,
-}
-
-/// Levels by a rule from `most` down to `least`, and clean data.
-fn between(
-    schedule: &Schedule,
-    rule: Sigmas,
-    least: NoiseLevel,
-    most: NoiseLevel,
-    steps: usize,
-) -> Result<Grid> {
-    let (sigma_min, sigma_max) = (least.ratio(), most.ratio());
-    let sigmas = match rule {
-        Sigmas::Karras => Karras { sigma_min, sigma_max, rho: 7.0 }.grid(steps)?,
-        Sigmas::Exponential => Exponential { sigma_min, sigma_max }.grid(steps)?,
-    };
-    Ok(sigmas.on(schedule.scale())?)
-}
-
-/// Whose place a sampler's grid has: that of the diffusers scheduler that is the same method.
-fn convention(sampler: &SamplerSpec) -> Convention {
-    use SamplerSpec as S;
-    match sampler {
-        S::Ddpm(_) | S::Ddim | S::Accelerated(_) | S::Pndm(_) | S::Plms => Convention::Ddim,
-        S::DpmSolver(_)
-        | S::DpmPp2S
-        | S::DpmPp2M(_)
-        | S::DpmPp3M(_)
-        | S::DpmPp2MSde(_)
-        | S::DpmPp3MSde(_)
-        | S::UniPc(_)
-        | S::Deis(_)
-        | S::SaSolver(_)
-        | S::ExponentialAb(_) => Convention::DpmSolver,
-        _ => Convention::Euler,
-    }
-}
-
-fn is_pndm(sampler: &SamplerSpec) -> bool {
-    matches!(sampler, SamplerSpec::Pndm(_) | SamplerSpec::Plms)
 }
 
 fn betas(o: &mut Options) -> Result<Betas> {
@@ -333,78 +229,5 @@ fn betas(o: &mut Options) -> Result<Betas> {
         "scaled_linear" => Ok(Betas::ScaledLinear(start, end)),
         "squaredcos_cap_v2" => Ok(Betas::Cosine),
         _ => Err(o.wrong("beta_schedule", &kind, &"linear, scaled_linear or squaredcos_cap_v2")),
-    }
-}
-
-/// The sampler that a scheduler's class and settings stand for.
-fn sampler(o: &mut Options, class: &str) -> Result<SamplerSpec> {
-    let order = o.take::<usize>("solver_order")?;
-    let lower_order_final = o.or("lower_order_final", true)?;
-    let algorithm: Option<String> = o.take("algorithm_type")?;
-    let solver: Option<String> = o.take("solver_type")?;
-    let skip_prk_steps = o.or("skip_prk_steps", false)?;
-    let named = |name: &str| {
-        SamplerSpec::by_name(name).ok_or_else(|| Error::invalid("the sampler", name, "a known one"))
-    };
-    let name = match class {
-        "DDIMScheduler" => "ddim",
-        "DDPMScheduler" => "ddpm",
-        "PNDMScheduler" if skip_prk_steps => "plms",
-        "PNDMScheduler" => "pndm",
-        "EulerDiscreteScheduler" => "euler",
-        "EulerAncestralDiscreteScheduler" => "euler-ancestral",
-        "HeunDiscreteScheduler" => "heun",
-        "LMSDiscreteScheduler" => "lms",
-        "KDPM2DiscreteScheduler" => "dpm-2",
-        "KDPM2AncestralDiscreteScheduler" => "dpm-2-ancestral",
-        "DPMSolverSinglestepScheduler" => "dpmpp-2s",
-        "DPMSolverSDEScheduler" => "dpmpp-sde",
-        "UniPCMultistepScheduler" => {
-            return Ok(SamplerSpec::UniPc(UniPc {
-                order: order.unwrap_or(2),
-                lower_order_final,
-                ..UniPc::default()
-            }));
-        }
-        "DEISMultistepScheduler" => {
-            let (order, coordinate) = (order.unwrap_or(2), Coordinate::LogRho);
-            return Ok(SamplerSpec::Deis(Deis { order, coordinate, lower_order_final }));
-        }
-        "DPMSolverMultistepScheduler" => {
-            return multistep(o, order, lower_order_final, algorithm.as_deref(), solver.as_deref());
-        }
-        _ => "euler-ancestral",
-    };
-    named(name)
-}
-
-fn multistep(
-    o: &Options,
-    order: Option<usize>,
-    lower_order_final: bool,
-    algorithm: Option<&str>,
-    solver: Option<&str>,
-) -> Result<SamplerSpec> {
-    let exact = solver == Some("heun");
-    match (algorithm.unwrap_or("dpmsolver++"), order.unwrap_or(2)) {
-        ("dpmsolver++", 2) => {
-            let form = if exact { SecondOrder::Exact } else { SecondOrder::Midpoint };
-            Ok(SamplerSpec::DpmPp2M(DpmPp2M { form, lower_order_final }))
-        }
-        ("dpmsolver++", 3) => {
-            Ok(SamplerSpec::DpmPp3M(DpmPp3M { lower_order_final, ..DpmPp3M::default() }))
-        }
-        ("sde-dpmsolver++", 2) => {
-            let solver_type = if exact { SolverType::Heun } else { SolverType::Midpoint };
-            Ok(SamplerSpec::DpmPp2MSde(DpmPp2MSde { solver_type, ..DpmPp2MSde::default() }))
-        }
-        (algorithm, order) => {
-            let found = format!("{algorithm} of order {order}");
-            Err(o.wrong(
-                "algorithm_type",
-                &found,
-                &"dpmsolver++ of order 2 or 3, or sde-dpmsolver++ of order 2",
-            ))
-        }
     }
 }

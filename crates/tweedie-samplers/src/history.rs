@@ -46,13 +46,18 @@ impl History {
     /// Works out the noise estimate `(x − alpha·x0)/sigma` of the state, while it is there.
     pub(crate) fn prepare_eps(&mut self, run: &Run<'_>, x0: &Tensor) -> Result<()> {
         let NoiseLevel { alpha, sigma } = run.level();
+        self.prepare(run, &[(1.0 / sigma, run.x()), (-alpha / sigma, x0)])
+    }
+
+    /// Works out another estimate.
+    pub(crate) fn prepare(&mut self, run: &Run<'_>, terms: &[(f64, &Tensor)]) -> Result<()> {
         if self.capacity > 0 {
-            run.combine(&mut self.spare, &[(1.0 / sigma, run.x()), (-alpha / sigma, x0)])?;
+            run.combine(&mut self.spare, terms)?;
         }
         Ok(())
     }
 
-    /// Remembers what [`prepare_eps`](Self::prepare_eps) worked out, as of `level`.
+    /// Remembers what was [prepared](Self::prepare), as of `level`.
     pub(crate) fn push_prepared(&mut self, level: NoiseLevel) {
         if let Some(eps) = self.spare.take() {
             self.past.push_front((level, eps));

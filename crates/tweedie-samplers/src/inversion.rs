@@ -50,7 +50,7 @@ impl DdimInversion {
     ///
     /// # Errors
     /// For no iterations, and what the denoiser refuses. A state that is not finite is an error
-    /// that names the step, counted from the data, and the level that it began at.
+    /// that names the step, counted from the data, and the level that was asked at.
     pub fn invert(&self, denoiser: &dyn Denoiser, x: Tensor, grid: &Grid) -> Result<Tensor> {
         if self.iterations == 0 {
             return Err(Error::invalid("iterations", 0, "at least 1"));

@@ -74,8 +74,8 @@ impl Sampler for AnnealedLangevin {
 ///
 /// which is the BAOAB splitting (Leimkuhler & Matthews 2013) with neighbouring kicks joined: of
 /// order 2 in `h`, and exact in `x` for normal data. Length and time are measured in `sigma`, so that
-/// one `h` suits all levels. The rest is as in [`AnnealedLangevin`], which it becomes with much
-/// friction and `step_size = h²`.
+/// one `h` suits all levels. The rest is as in [`AnnealedLangevin`], whose dynamics at `step_size = h²`
+/// are the limit of much friction.
 ///
 /// Critically damped diffusion (CLD, arXiv:2112.07068) is the same dynamics run backwards, with a
 /// network that was trained on `(x, w)` together. A [`Denoiser`](tweedie_core::Denoiser) knows `x`
@@ -85,7 +85,7 @@ impl Sampler for AnnealedLangevin {
 pub struct UnderdampedLangevin {
     /// `h`, in (0, 2).
     pub step_size: f64,
-    /// How fast the velocity is forgotten, in units of `1/h`'s.
+    /// How fast the velocity is forgotten: a step keeps `e^(−friction·step_size)` of it.
     pub friction: f64,
     /// Steps at each level.
     pub steps: usize,

@@ -8,7 +8,7 @@
 //!    [`BogackiShampine`], [`DormandPrince`].
 //!    Single-step in lambda: [`DpmSolver`], [`DpmPp2S`].
 //!    Multistep, on `history`, `integrals` and `multistep`: [`DpmPp2M`], [`DpmPp3M`],
-//!    [`ExponentialAb`], [`UniPc`], [`Deis`], [`Lms`], [`Pndm`], [`Ipndm`].
+//!    [`ExponentialAb`], [`UniPc`], [`DpmSolverV3`] with [`Statistics`], [`Deis`], [`Lms`], [`Pndm`], [`Ipndm`].
 //!    With fresh noise at each step: [`EulerAncestral`], [`Dpm2Ancestral`], [`DpmPp2SAncestral`],
 //!    [`DpmPpSde`], [`DpmPp2MSde`], [`DpmPp3MSde`], [`SaSolver`], [`PredictorCorrector`],
 //!    [`EulerMaruyama`], [`Restart`], [`Ddpm`], [`Consistency`].
@@ -29,6 +29,7 @@ mod dpm_2;
 mod dpm_pp_2s;
 mod dpm_pp_multi;
 mod dpm_solver;
+mod dpm_solver_v3;
 mod dpmpp_sde;
 mod edm_stochastic;
 mod euler;
@@ -55,6 +56,7 @@ mod runge_kutta;
 mod sa_solver;
 mod sampler;
 mod spec;
+mod statistics;
 mod two_stage_ancestral;
 mod uni_pc;
 
@@ -69,6 +71,7 @@ pub use dpm_2::Dpm2;
 pub use dpm_pp_2s::DpmPp2S;
 pub use dpm_pp_multi::{DpmPp2M, DpmPp3M, SecondOrder};
 pub use dpm_solver::DpmSolver;
+pub use dpm_solver_v3::{DpmSolverV3, DpmSolverV3Normal};
 pub use dpmpp_sde::DpmPpSde;
 pub use edm_stochastic::EdmStochastic;
 pub use euler::Euler;
@@ -90,5 +93,6 @@ pub use run::Run;
 pub use sa_solver::SaSolver;
 pub use sampler::{Sampler, Solver, Step, Steps};
 pub use spec::{Info, SamplerSpec};
+pub use statistics::{EmpiricalStatistics, NormalData, Statistics, Tables};
 pub use two_stage_ancestral::{Dpm2Ancestral, DpmPp2SAncestral};
 pub use uni_pc::{BFunction, UniC, UniP, UniPc};

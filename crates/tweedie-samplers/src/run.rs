@@ -1,5 +1,6 @@
 //! What a solver sees of the sampling run that it is part of.
 
+use std::cell::Cell;
 use tch::{Kind, Tensor};
 use tweedie_core::{Denoiser, Error, Grid, Noise, NoiseLevel, Result, noise::Draw};
 use tweedie_torch::{fused, tensor};
@@ -16,6 +17,8 @@ pub struct Run<'a> {
     x: Tensor,
     /// The estimate at the state, where it is known already.
     known: Option<Tensor>,
+    /// The level at which the denoiser was asked last, for errors.
+    asked: Cell<NoiseLevel>,
     noise: Noise,
     fresh: Option<Tensor>,
     drawn: usize,
@@ -49,7 +52,8 @@ impl<'a> Run<'a> {
             return Err(Error::shape("x", "[batch, …]", &x.size()));
         }
         let x = x.detach();
-        Ok(Run { denoiser, grid, index: 0, x, known: None, noise, fresh: None, drawn: 0 })
+        let asked = Cell::new(grid[0]);
+        Ok(Run { denoiser, grid, index: 0, x, known: None, asked, noise, fresh: None, drawn: 0 })
     }
 
     /// The number of the step, from 0.
@@ -93,6 +97,7 @@ impl<'a> Run<'a> {
 
     /// The estimate of the clean data from another tensor of the state's shape.
     pub fn denoise_at(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
+        self.asked.set(level);
         let x0 = self.denoiser.denoise(x, level)?;
         check_answer(&x0, x)?;
         Ok(x0)
@@ -109,6 +114,7 @@ impl<'a> Run<'a> {
         if xs.is_empty() || xs.len() != levels.len() {
             return Err(Error::invalid("the number of levels", levels.len(), "one a tensor"));
         }
+        self.asked.set(levels[0]);
         let batch = self.x.size()[0];
         let x = Tensor::cat(xs, 0);
         let each = |level: &NoiseLevel| std::iter::repeat_n(*level, batch as usize);
@@ -210,7 +216,7 @@ impl<'a> Run<'a> {
     }
 
     fn not_finite(&self) -> Error {
-        Error::NonFinite { what: "the state", step: self.index, level: self.level() }
+        Error::NonFinite { what: "the state", step: self.index, level: self.asked.get() }
     }
 }
 

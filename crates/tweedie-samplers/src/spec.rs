@@ -3,9 +3,9 @@
 use crate::{
     Accelerated, AnnealedLangevin, BogackiShampine, Consistency, Ddpm, Deis, DormandPrince, Dpm2,
     Dpm2Ancestral, DpmPp2M, DpmPp2MSde, DpmPp2S, DpmPp2SAncestral, DpmPp3M, DpmPp3MSde, DpmPpSde,
-    DpmSolver, EdmStochastic, Euler, EulerAncestral, ExponentialAb, Frame, Heun, Ipndm, Lms,
-    Midpoint, NamedSde, Paradigms, Pndm, PredictorCorrector, Restart, Rk4, SaSolver, Sampler,
-    Start, UnderdampedLangevin, UniPc,
+    DpmSolver, DpmSolverV3Normal, EdmStochastic, Euler, EulerAncestral, ExponentialAb, Frame, Heun,
+    Ipndm, Lms, Midpoint, NamedSde, Paradigms, Pndm, PredictorCorrector, Restart, Rk4, SaSolver,
+    Sampler, Start, UnderdampedLangevin, UniPc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -133,6 +133,8 @@ samplers! {
         "exponential-ab", 4, 1, false, "Hochbruck & Ostermann 2010";
     UniPc(UniPc) = UniPc::default(),
         "unipc", 3, 1, false, "Zhao et al. 2023, arXiv:2302.04867, Alg. 1";
+    DpmSolverV3(DpmSolverV3Normal) = DpmSolverV3Normal::default(),
+        "dpm-solver-v3", 3, 1, false, "Zheng et al. 2023, arXiv:2310.13268";
     Deis(Deis) = Deis::default(), "deis", 3, 1, false, "Zhang & Chen 2022, arXiv:2204.13902";
     Lms(Lms) = Lms::default(), "lms", 4, 1, false, "k-diffusion, sample_lms";
     Pndm(Pndm) = Pndm::default(), "pndm", 2, 1, false, "Liu et al. 2022, arXiv:2202.09778";

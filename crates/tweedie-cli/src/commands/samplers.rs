@@ -17,11 +17,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
     if args.json {
         return output::json(&SamplerSpec::all());
     }
-    output::print(format_args!("{:16}{:>5}{:>8}  noise  source", "name", "order", "calls"))?;
+    output::print(format_args!("{:22}{:>5}{:>8}  noise  source", "name", "order", "calls"))?;
     for s in SamplerSpec::all() {
         let noise = if s.stochastic { "yes" } else { "no" };
         let (name, order, calls, source) = (s.name, s.order, s.evaluations, s.source);
-        output::print(format_args!("{name:16}{order:>5}{calls:>8}  {noise:5}  {source}"))?;
+        output::print(format_args!("{name:22}{order:>5}{calls:>8}  {noise:5}  {source}"))?;
     }
     Ok(())
 }

@@ -5,7 +5,8 @@ use tch::Tensor;
 use tweedie_core::{Grid, Noise, NoiseLevel};
 use tweedie_samplers::{
     BFunction, BogackiShampine, Coordinate, Deis, DormandPrince, DpmPp2M, DpmPp3M, DpmSolver,
-    ExponentialAb, Frame, Midpoint, Pndm, Rk4, Sampler, SecondOrder, Tolerance, UniC, UniP, UniPc,
+    DpmSolverV3, ExponentialAb, Frame, Midpoint, NormalData, Pndm, Rk4, Sampler, SecondOrder,
+    Statistics, Tolerance, UniC, UniP, UniPc,
 };
 
 /// The noise ratio at the share `u` of the way from 20 to 0.05, evenly spaced in ρ = 7 powers.
@@ -57,6 +58,26 @@ fn by_the_grid() -> Tolerance {
     Tolerance { rtol: 1e6, ..Default::default() }
 }
 
+/// Statistics with all three functions, right for no model: the solution must not depend on them.
+#[derive(Clone, Copy)]
+struct Waves;
+
+impl Statistics for Waves {
+    fn l(&self, lambda: f64) -> f64 {
+        0.5 + 0.3 * lambda.sin()
+    }
+    fn b(&self, lambda: f64) -> f64 {
+        0.4 * (0.7 * lambda).cos()
+    }
+    fn integral_l(&self, from: f64, to: f64) -> f64 {
+        0.5 * (to - from) - 0.3 * (to.cos() - from.cos())
+    }
+    /// `s = −0.4 + 0.2·cos λ`.
+    fn integral_s(&self, from: f64, to: f64) -> f64 {
+        -0.4 * (to - from) + 0.2 * (to.sin() - from.sin())
+    }
+}
+
 /// Every listed sampler, and other settings that have an order of their own.
 fn deterministic() -> Vec<(String, u32, Box<dyn Sampler>)> {
     let mut samplers: Vec<(String, u32, Box<dyn Sampler>)> = all()
@@ -92,6 +113,19 @@ fn deterministic() -> Vec<(String, u32, Box<dyn Sampler>)> {
             let order = order as usize;
             let deis = Deis { order, coordinate, lower_order_final: false };
             add(order as u32, Box::new(deis), format!("deis {order} {coordinate:?}"));
+        }
+    }
+    for order in 1..=3 {
+        let statistics = NormalData { sigma_data: 0.7 };
+        for corrector in [false, true] {
+            let v3 = DpmSolverV3 { order, corrector, statistics };
+            let name = format!("dpm-solver-v3 {order}, corrector {corrector}");
+            add(order as u32 + u32::from(corrector), Box::new(v3), name);
+        }
+        // Of order 1 what these statistics get wrong happens to cancel at these steps.
+        if order > 1 {
+            let v3 = DpmSolverV3 { order, corrector: false, statistics: Waves };
+            add(order as u32, Box::new(v3), format!("dpm-solver-v3 {order} of waves"));
         }
     }
     let corrected = UniC {

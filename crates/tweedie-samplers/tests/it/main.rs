@@ -11,6 +11,7 @@ mod langevin;
 mod paradigms;
 mod promises;
 mod short_grids;
+mod statistics;
 mod stochastic;
 
 use tch::{Device, Kind, Tensor};

@@ -29,6 +29,7 @@ use start::{Begun, from_latents, from_noise, from_picture, slerp};
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 use tweedie_core::{Noise, NoiseLevel};
+use tweedie_samplers::SamplerSpec;
 use tweedie_schedules::Schedule;
 
 /// How a model is held.
@@ -214,7 +215,7 @@ impl StableDiffusion {
     fn denoise(
         &mut self,
         request: &Request,
-        sampler: tweedie_samplers::SamplerSpec,
+        sampler: SamplerSpec,
         begun: Begun,
         conditions: &Conditions,
         noise: Noise,
@@ -223,6 +224,7 @@ impl StableDiffusion {
         let Begun { x, grid, extra, kept } = begun;
         self.load_unet()?;
         let Some(unet) = &self.unet else { return Err(Error::Cancelled) };
+        let consistent = matches!(sampler, SamplerSpec::Consistency(_));
         let built_in = unet.config().time_cond_proj_dim.is_some();
         let prompted = Prompted {
             unet,
@@ -232,7 +234,7 @@ impl StableDiffusion {
             null: &conditions.null,
             extra: extra.as_ref(),
             guidance: built_in.then_some(request.guidance.scale),
-            timestep_scaling: self.scheduler.timestep_scaling,
+            timestep_scaling: consistent.then_some(self.scheduler.timestep_scaling),
             whole_timesteps: request.whole_timesteps,
         };
         let denoiser = guided(prompted, &request.guidance, &grid)?;

@@ -37,8 +37,10 @@ pub struct SchedulerConfig {
     pub sigmas: Option<Sigmas>,
     /// The sampler of the file.
     pub sampler: SamplerSpec,
+    /// Latent consistency models: the timesteps that they were distilled on.
+    pub original_inference_steps: usize,
     /// Latent consistency models: what the boundary condition multiplies timesteps by.
-    pub timestep_scaling: Option<f64>,
+    pub timestep_scaling: f64,
 }
 
 /// How a table's betas rise.
@@ -153,10 +155,8 @@ impl SchedulerConfig {
             final_sigma_zero,
             sigmas,
             sampler,
-            timestep_scaling: match class == "LCMScheduler" {
-                true => Some(o.or("timestep_scaling", 10.0)?),
-                false => None,
-            },
+            original_inference_steps: o.or("original_inference_steps", 50)?,
+            timestep_scaling: o.or("timestep_scaling", 10.0)?,
         };
         o.only(&[
             ("clip_sample", json!(false)),
@@ -182,7 +182,6 @@ impl SchedulerConfig {
             "variance_type",
             "sigma_min",
             "sigma_max",
-            "original_inference_steps",
             "solver_p",
             "shift_terminal",
             "skip_prk_steps",

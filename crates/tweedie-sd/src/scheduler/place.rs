@@ -1,7 +1,7 @@
 //! Where samplers walk in a model's table.
 
 use super::{SchedulerConfig, Sigmas, Spacing};
-use crate::Result;
+use crate::{Error, Result};
 use tweedie_core::{Grid, NoiseLevel};
 use tweedie_samplers::SamplerSpec;
 use tweedie_schedules::grid::{Convention, End};
@@ -27,6 +27,9 @@ impl SchedulerConfig {
     pub fn grid(&self, sampler: &SamplerSpec, steps: usize) -> Result<(Grid, Start)> {
         let convention = convention(sampler);
         let schedule = self.table_for(convention)?;
+        if let SamplerSpec::Consistency(_) = sampler {
+            return Ok((distilled(&schedule, self.original_inference_steps, steps)?, Start::Unit));
+        }
         let zero = match convention {
             _ if matches!(sampler, SamplerSpec::Ddpm(_)) => true,
             Convention::Ddim => self.set_alpha_to_one.unwrap_or(!is_pndm(sampler)),
@@ -74,6 +77,23 @@ pub enum Start {
     Level,
 }
 
+/// The levels of a latent consistency model (diffusers' `LCMScheduler`), and clean data: `steps` of the
+/// `original` timesteps that it was distilled on, evenly spread from the last one down.
+fn distilled(schedule: &Schedule, original: usize, steps: usize) -> Result<Grid> {
+    let n = schedule.len();
+    if !(1..=n).contains(&original) {
+        let expected = format!("1 to {n}, the levels of the table");
+        return Err(Error::invalid("original_inference_steps", original, expected));
+    }
+    if !(1..=original).contains(&steps) {
+        let expected = format!("1 to {original}, which the model was distilled on");
+        return Err(Error::invalid("steps", steps, expected));
+    }
+    let timestep = |i: usize| (original - i * original / steps) * (n / original) - 1;
+    let levels = (0..steps).map(|i| schedule.levels()[timestep(i)]);
+    Ok(Grid::from_levels(levels.chain([schedule.scale().level(0.0)]).collect())?)
+}
+
 /// Levels by a rule from `most` down to `least`, and clean data.
 fn between(
     schedule: &Schedule,
@@ -94,7 +114,9 @@ fn between(
 fn convention(sampler: &SamplerSpec) -> Convention {
     use SamplerSpec as S;
     match sampler {
-        S::Ddpm(_) | S::Ddim | S::Accelerated(_) | S::Pndm(_) | S::Plms => Convention::Ddim,
+        S::Ddpm(_) | S::Ddim | S::Consistency(_) | S::Accelerated(_) | S::Pndm(_) | S::Plms => {
+            Convention::Ddim
+        }
         S::DpmSolver(_)
         | S::DpmPp2S
         | S::DpmPp2M(_)
@@ -111,4 +133,23 @@ fn convention(sampler: &SamplerSpec) -> Convention {
 
 fn is_pndm(sampler: &SamplerSpec) -> bool {
     matches!(sampler, SamplerSpec::Pndm(_) | SamplerSpec::Plms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// diffusers' `LCMScheduler.set_timesteps(4)` and `(3)`, by hand: every 20th timestep, less one.
+    #[test]
+    fn distilled_timesteps_are_those_of_latent_consistency_models() {
+        let schedule = Schedule::ldm(1000, 0.00085, 0.012).unwrap();
+        let timesteps = |steps| -> Vec<usize> {
+            let grid = distilled(&schedule, 50, steps).unwrap();
+            grid[..steps].iter().map(|&level| schedule.nearest_timestep(level)).collect()
+        };
+        assert_eq!(timesteps(4), [999, 759, 499, 259]);
+        assert_eq!(timesteps(3), [999, 679, 339]);
+        assert_eq!(timesteps(50).last(), Some(&19));
+        assert!(distilled(&schedule, 50, 51).is_err() && distilled(&schedule, 0, 1).is_err());
+    }
 }

@@ -3,7 +3,8 @@
 use crate::options::Options;
 use crate::{Error, Result};
 use tweedie_samplers::{
-    Coordinate, Deis, DpmPp2M, DpmPp2MSde, DpmPp3M, SamplerSpec, SecondOrder, SolverType, UniPc,
+    Consistency, Coordinate, Deis, DpmPp2M, DpmPp2MSde, DpmPp3M, SamplerSpec, SecondOrder,
+    SolverType, UniPc,
 };
 
 /// The sampler that a scheduler's class and settings stand for.
@@ -43,7 +44,16 @@ pub(super) fn of(o: &mut Options, class: &str) -> Result<SamplerSpec> {
         "DPMSolverMultistepScheduler" => {
             return multistep(o, order, lower_order_final, algorithm.as_deref(), solver.as_deref());
         }
-        _ => "euler-ancestral",
+        // It adds all of the noise again (Luo et al., arXiv:2310.04378, Algorithm 3).
+        "LCMScheduler" => {
+            return Ok(SamplerSpec::Consistency(Consistency {
+                sigma_min: 0.0,
+                ..Consistency::default()
+            }));
+        }
+        other => {
+            return Err(Error::invalid("the scheduler's class", other, "one that has a sampler"));
+        }
     };
     named(name)
 }

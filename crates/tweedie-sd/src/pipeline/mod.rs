@@ -146,9 +146,7 @@ impl StableDiffusion {
         if self.options.sequential {
             self.vae = None;
         }
-        if !tweedie_torch::tensor::all_finite(&pictures)? {
-            return Err(Error::NotFinite { what: "the decoded picture", part: "vae" });
-        }
+        finite(&pictures, "the decoded picture", "vae")?;
         Ok(Output { pictures: Picture::from_batch(&pictures)?, latents })
     }
 
@@ -260,7 +258,7 @@ impl StableDiffusion {
         let mut steps = sampler.steps(denoiser.as_ref(), x.shallow_clone(), &grid, noise)?;
         let mut latents = x;
         while let Some(step) = steps.next() {
-            let step = step?;
+            let step = step.map_err(name_the_unet)?;
             let done = step.index + 1;
             latents = step.x;
             if let Some(kept) = &kept {
@@ -311,6 +309,24 @@ impl StableDiffusion {
             self.vae = Some(vae.tiled(self.options.tiled));
         }
         self.vae.as_ref().ok_or(Error::Cancelled)
+    }
+}
+
+/// A state that is not finite is the UNet's doing.
+fn name_the_unet(error: tweedie_core::Error) -> Error {
+    match error {
+        tweedie_core::Error::NonFinite { .. } => {
+            Error::NotFinite { what: "the latent", part: "unet" }
+        }
+        other => other.into(),
+    }
+}
+
+/// That a part has not gone astray.
+fn finite(t: &Tensor, what: &'static str, part: &'static str) -> Result<()> {
+    match tweedie_torch::tensor::all_finite(t)? {
+        true => Ok(()),
+        false => Err(Error::NotFinite { what, part }),
     }
 }
 

@@ -9,6 +9,7 @@ mod bench;
 mod cli;
 mod commands;
 mod files;
+mod memory;
 mod output;
 mod picture;
 mod recipe;

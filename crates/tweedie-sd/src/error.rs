@@ -43,7 +43,9 @@ pub enum Error {
         source: tweedie_torch::Error,
     },
     /// A number stopped being finite.
-    #[error("{what} is not finite: are the weights of the {part} damaged?")]
+    #[error(
+        "{what} is not finite: are the weights of the {part} damaged, or is its dtype too narrow?"
+    )]
     NotFinite {
         /// What has such a number.
         what: &'static str,

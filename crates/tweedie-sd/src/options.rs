@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// A settings file is a few hundred bytes; one above this is something else.
 const MOST_BYTES: u64 = 1 << 20;
 
+/// Layers or heads of a block: a claim of more would keep the machine busy before it is found out.
+const MOST_OF_A_BLOCK: i64 = 1 << 10;
+
 /// The settings of one file, taken out one by one.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -96,9 +99,12 @@ impl Options {
             None => serde_json::from_value::<Vec<i64>>(value.clone())
                 .map_err(|e| self.wrong(key, &value, &e))?,
         };
-        match list.len() == blocks && list.iter().all(|&n| (1..=1 << 16).contains(&n)) {
+        match list.len() == blocks && list.iter().all(|n| (1..=MOST_OF_A_BLOCK).contains(n)) {
             true => Ok(list),
-            false => Err(self.wrong(key, &value, &format!("{blocks} positive numbers"))),
+            false => {
+                let expected = format!("{blocks} numbers from 1 to {MOST_OF_A_BLOCK}");
+                Err(self.wrong(key, &value, &expected))
+            }
         }
     }
 
@@ -181,6 +187,7 @@ mod tests {
         let mut o = options(json!({"a": 2, "b": [1, 2], "c": [1, 2, 3], "d": [0, 1]}));
         assert_eq!(o.each("a", 1, 2).unwrap(), [2, 2]);
         assert_eq!(o.each("b", 1, 2).unwrap(), [1, 2]);
+        assert!(options(json!({"e": 60_000})).each("e", 1, 2).is_err());
         assert!(o.each("c", 1, 2).is_err() && o.each("d", 1, 2).is_err());
         assert_eq!(o.each("e", 5, 3).unwrap(), [5, 5, 5]);
     }

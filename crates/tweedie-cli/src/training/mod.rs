@@ -4,6 +4,7 @@ mod build;
 mod journal;
 
 use crate::files::OutputFile;
+use crate::memory;
 use crate::output::{self, Progress};
 use crate::picture;
 use crate::recipe::{Recipe, data};
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tweedie::train::ema::snapshots;
 use tweedie::train::{
-    Error, Precision, RunDir, StepReport, Trainer, Validation, checkpoint, memory, run_dir,
+    Error, Precision, RunDir, StepReport, Trainer, Validation, checkpoint, run_dir,
 };
 
 /// A run that is ready to go.
@@ -121,7 +122,7 @@ impl Session {
 
     /// Trains to the end, or until a signal.
     pub(crate) fn train(mut self) -> Result<Report> {
-        say_nothing_of_memory();
+        memory::say_nothing();
         let (first, steps) = (self.trainer.step(), self.recipe.steps);
         let mut progress = Progress::new("training", first, steps);
         let mut state = State { saved: Some(first), ..Default::default() };
@@ -306,16 +307,6 @@ fn every(period: u64, step: u64) -> bool {
 /// What the network computes in.
 fn compute(trainer: &Trainer) -> &'static str {
     Precision::name(trainer.model().network.compute_kind())
-}
-
-/// Want of memory becomes an error with a message of its own: that of the panic is noise.
-fn say_nothing_of_memory() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if memory::of_panic(info.payload()).is_none() {
-            usual(info);
-        }
-    }));
 }
 
 /// Set by the first Ctrl-C or signal to end; the second ends the process at once.

@@ -51,7 +51,12 @@ impl Folder {
     /// # Errors
     /// If it is no pipeline, or one that is not known.
     pub fn open(path: &Path, variant: Option<&str>) -> Result<Self> {
-        let pipeline = Pipeline::parse(Options::read(&path.join("model_index.json"))?)?;
+        let index = path.join("model_index.json");
+        if !index.exists() {
+            let problem = "model_index.json is missing: it is no folder that diffusers saved";
+            return Err(Error::model(path, problem));
+        }
+        let pipeline = Pipeline::parse(Options::read(&index)?)?;
         Ok(Folder { path: path.to_path_buf(), variant: variant.map(str::to_owned), pipeline })
     }
 
@@ -138,6 +143,16 @@ pub(super) fn weights_of(folder: &Path, part: Part, variant: Option<&str>) -> Re
 }
 
 impl Pipeline {
+    /// Its text encoders: one, or SDXL's two.
+    pub fn text_parts(self) -> &'static [Part] {
+        const BOTH: [Part; 2] = [Part::TextEncoder, Part::TextEncoder2];
+        match self {
+            Pipeline { xl: false, .. } => &BOTH[..1],
+            Pipeline { refiner: true, .. } => &BOTH[1..],
+            _ => &BOTH,
+        }
+    }
+
     /// From `model_index.json`.
     pub(super) fn parse(mut o: Options) -> Result<Self> {
         let class = o.class(&CLASSES)?.unwrap_or_default();

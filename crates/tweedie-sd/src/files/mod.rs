@@ -1,6 +1,7 @@
 //! What a model is on disk: a folder as diffusers saves it, or one file.
 
 mod folder;
+pub mod inspect;
 pub mod ldm;
 mod part;
 mod parts;
@@ -146,12 +147,7 @@ impl Files {
 
     /// Its text encoders: one, or SDXL's two.
     pub fn text_parts(&self) -> &'static [Part] {
-        const BOTH: [Part; 2] = [Part::TextEncoder, Part::TextEncoder2];
-        match self.pipeline() {
-            Pipeline { xl: false, .. } => &BOTH[..1],
-            Pipeline { refiner: true, .. } => &BOTH[1..],
-            _ => &BOTH,
-        }
+        self.pipeline().text_parts()
     }
 
     /// A text encoder's settings and weights.

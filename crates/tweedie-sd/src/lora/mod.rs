@@ -83,6 +83,22 @@ impl Lora {
     }
 }
 
+/// What [`kind`] calls the adapters that are built.
+pub(crate) const LORA: &str = "LoRA";
+
+/// What kind of adapter tensors of these names are; `None` where some are of none.
+pub(crate) fn kind<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'static str> {
+    let mut kind = None;
+    for name in names {
+        kind = match keys::parse(name) {
+            Key::Lora { .. } => kind.or(Some(LORA)),
+            Key::Other(other) => Some(other),
+            Key::Unknown => return None,
+        };
+    }
+    kind
+}
+
 /// What is wrong with a file, or what libtorch says.
 enum Problem {
     File(String),

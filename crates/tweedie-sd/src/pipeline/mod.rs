@@ -22,6 +22,7 @@ use crate::image::Picture;
 use crate::scheduler::SchedulerConfig;
 use crate::{Error, Result, Unet, Vae};
 use denoiser::Prompted;
+use parts::{load_unet, loaded};
 use plan::{Way, guided, noise, until};
 use progress::tell;
 use prompts::TextEncoders;
@@ -222,8 +223,7 @@ impl StableDiffusion {
         watch: &mut Watch<'_>,
     ) -> Result<Tensor> {
         let Begun { x, grid, extra, kept } = begun;
-        self.load_unet()?;
-        let Some(unet) = &self.unet else { return Err(Error::Cancelled) };
+        let unet = loaded(&mut self.unet, || load_unet(&self.files, &self.options))?;
         let consistent = matches!(sampler, SamplerSpec::Consistency(_));
         let built_in = unet.config().time_cond_proj_dim.is_some();
         let prompted = Prompted {
@@ -242,7 +242,7 @@ impl StableDiffusion {
         let mut steps = sampler.steps(denoiser.as_ref(), x.shallow_clone(), &grid, noise)?;
         let mut latents = x;
         while let Some(step) = steps.next() {
-            let step = step?;
+            let step = step.map_err(name_the_unet)?;
             let done = step.index + 1;
             latents = step.x;
             if let Some(kept) = &kept {
@@ -253,5 +253,23 @@ impl StableDiffusion {
             tell(watch, Progress::Step { done, steps: grid.steps(), x0: &step.x0 })?;
         }
         Ok(latents)
+    }
+}
+
+/// A state that is not finite is the UNet's doing.
+fn name_the_unet(error: tweedie_core::Error) -> Error {
+    match error {
+        tweedie_core::Error::NonFinite { .. } => {
+            Error::NotFinite { what: "the latent", part: "unet" }
+        }
+        other => other.into(),
+    }
+}
+
+/// That a part has not gone astray.
+fn finite(t: &Tensor, what: &'static str, part: &'static str) -> Result<()> {
+    match tweedie_torch::tensor::all_finite(t)? {
+        true => Ok(()),
+        false => Err(Error::NotFinite { what, part }),
     }
 }

@@ -1,7 +1,8 @@
 //! A pipeline's parts, each loaded when it is first needed.
 
 use super::prompts::{Conditions, TextEncoders};
-use super::{Options, Previewer, Request, StableDiffusion};
+use super::{Options, Previewer, Request, StableDiffusion, finite};
+use crate::files::Files;
 use crate::image::Picture;
 use crate::{Error, Result, Unet, Vae};
 use tch::Tensor;
@@ -23,8 +24,7 @@ impl StableDiffusion {
     /// # Errors
     /// If it cannot be loaded.
     pub fn unet(&mut self) -> Result<&Unet> {
-        self.load_unet()?;
-        self.unet.as_ref().ok_or(Error::Cancelled)
+        loaded(&mut self.unet, || load_unet(&self.files, &self.options))
     }
 
     /// The pictures of clean latents, `[count, channels, height, width]` as the UNet has them.
@@ -36,9 +36,7 @@ impl StableDiffusion {
         if self.options.sequential {
             self.vae = None;
         }
-        if !tweedie_torch::tensor::all_finite(&pictures)? {
-            return Err(Error::NotFinite { what: "the decoded picture", part: "vae" });
-        }
+        finite(&pictures, "the decoded picture", "vae")?;
         Picture::from_batch(&pictures)
     }
 
@@ -56,12 +54,10 @@ impl StableDiffusion {
 
     /// What its text encoders say of a request's prompts.
     pub(super) fn encode(&mut self, request: &Request, size: [i64; 2]) -> Result<Conditions> {
-        if self.text.is_none() {
-            let Options { kind, device, .. } = self.options;
-            self.text =
-                Some(TextEncoders::open(&self.files, &self.options.inversions, kind, device)?);
-        }
-        let Some(text) = &self.text else { return Err(Error::Cancelled) };
+        let (files, options) = (&self.files, &self.options);
+        let text = loaded(&mut self.text, || {
+            TextEncoders::open(files, &options.inversions, options.kind, options.device)
+        })?;
         let (width, wanted) = (text.width(), self.files.unet_config().cross_attention_dim);
         if width != wanted {
             let problem = format!(
@@ -76,20 +72,23 @@ impl StableDiffusion {
         Ok(conditions)
     }
 
-    pub(super) fn load_unet(&mut self) -> Result<()> {
-        if self.unet.is_none() {
-            let (config, store) = (self.files.unet_config().clone(), self.files.unet()?);
-            self.unet = Some(Unet::new(config, store, self.options.kind, self.options.device)?);
-        }
-        Ok(())
-    }
-
     pub(super) fn vae(&mut self) -> Result<&Vae> {
-        if self.vae.is_none() {
-            let (config, store) = (self.files.vae_config().clone(), self.files.vae()?);
-            let vae = Vae::new(config, store, self.options.kind, self.options.device)?;
-            self.vae = Some(vae.tiled(self.options.tiled));
-        }
-        self.vae.as_ref().ok_or(Error::Cancelled)
+        let (files, options) = (&self.files, &self.options);
+        loaded(&mut self.vae, || {
+            let (config, store) = (files.vae_config().clone(), files.vae()?);
+            Ok(Vae::new(config, store, options.kind, options.device)?.tiled(options.tiled))
+        })
+    }
+}
+
+pub(super) fn load_unet(files: &Files, options: &Options) -> Result<Unet> {
+    Unet::new(files.unet_config().clone(), files.unet()?, options.kind, options.device)
+}
+
+/// What is in `slot`; loaded now if it is empty.
+pub(super) fn loaded<T>(slot: &mut Option<T>, load: impl FnOnce() -> Result<T>) -> Result<&T> {
+    match slot {
+        Some(part) => Ok(part),
+        None => Ok(slot.insert(load()?)),
     }
 }

@@ -106,7 +106,7 @@ impl TextEncoders {
         let options = PromptOptions { weighting: request.weighting, long: request.long_prompts };
         let skips = [request.clip_skip, request.negative_clip_skip.unwrap_or(request.clip_skip)];
         let (mut contexts, mut pooled) = ([vec![], vec![]], [None, None]);
-        for (tokenizer, encoder) in &self.encoders {
+        for (part, (tokenizer, encoder)) in self.pipeline.text_parts().iter().zip(&self.encoders) {
             let mut prompts =
                 [tokenizer.encode(prompt, options)?, tokenizer.encode(negative, options)?];
             let chunks = prompts[0].chunks().max(prompts[1].chunks());
@@ -115,7 +115,7 @@ impl TextEncoders {
                     tracing::warn!("the prompt is too long: {cut:?} was cut off");
                 }
                 prompt.pad_to(chunks);
-                let said = self.say(encoder, prompt, skips[which])?;
+                let said = self.say(*part, encoder, prompt, skips[which])?;
                 contexts[which].push(said.context);
                 pooled[which] = Some(said.pooled);
             }
@@ -132,11 +132,17 @@ impl TextEncoders {
     }
 
     /// What an encoder says of a prompt, its chunks one behind the other.
-    fn say(&self, encoder: &ClipText, prompt: &EncodedPrompt, clip_skip: usize) -> Result<Said> {
+    fn say(
+        &self,
+        part: Part,
+        encoder: &ClipText,
+        prompt: &EncodedPrompt,
+        clip_skip: usize,
+    ) -> Result<Said> {
         let device = encoder.parameters().device();
         let encoded = encoder.forward(&prompt.tensor(device)?)?;
         // SDXL was trained on the state before the last, without the final norm.
-        let index = clip_skip + usize::from(self.pipeline.xl);
+        let index = clip_skip.saturating_add(usize::from(self.pipeline.xl));
         let state = encoded.states.get(index).ok_or_else(|| {
             let most = encoded.states.len() - 1 - usize::from(self.pipeline.xl);
             Error::invalid("clip_skip", clip_skip, format!("at most {most}"))
@@ -144,6 +150,7 @@ impl TextEncoders {
         let state =
             if self.pipeline.xl { state.shallow_clone() } else { encoder.final_norm(state) };
         let width = encoder.config().hidden_size;
+        super::finite(&state, "the encoded prompt", part.folder())?;
         let context = prompt.apply_weights(&state.f_reshape([1, -1, width])?)?;
         Ok(Said {
             context: context.f_to_kind(Kind::Float)?,

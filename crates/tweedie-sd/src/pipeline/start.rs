@@ -101,6 +101,7 @@ pub(super) fn from_picture(
     };
     let encode = |picture: &Tensor, nth, noise: &mut Noise| -> Result<Tensor> {
         let latent = vae.encode(picture)?;
+        super::finite(&latent.mean, "the encoded picture", "vae")?;
         let (mean, std) = (batch(&latent.mean, request)?, batch(&latent.std, request)?);
         // PyTorch's stream gives one draw for all pictures; keyed noise one for each.
         let like = if request.noise == NoiseKind::Torch {

@@ -6,16 +6,18 @@ mod notes;
 pub(crate) use args::{Img2Img, Inpaint, Txt2Img};
 
 use crate::output::{self, Progress, usage};
-use crate::run;
-use anyhow::{Context, Result};
+use crate::{memory, run};
+use anyhow::{Context, Result, anyhow};
 use args::Common;
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use tweedie::core::Error as Core;
 use tweedie::sd::image::Picture;
 use tweedie::sd::pipeline::{self, Init, Previewer, Request};
 use tweedie::sd::{Error, StableDiffusion};
+use tweedie::torch::Error as Torch;
 
 /// Runs `txt2img`.
 pub(crate) fn txt2img(args: Txt2Img) -> Result<()> {
@@ -54,9 +56,10 @@ fn draw(common: &Common, request: Request) -> Result<()> {
     let begin = Instant::now();
     let mut sd = StableDiffusion::open(&common.model, common.options()?)?;
     let mut watcher = Watcher::new(common, &mut sd)?;
-    let made = sd.generate(&request, &mut |progress| watcher.tell(&progress));
+    let mut draw = || sd.generate(&request, &mut |progress| watcher.tell(&progress)).map_err(fault);
+    let made = memory::caught(&mut draw, out_of_memory);
     let seconds = watcher.finish(begin);
-    let made = made.map_err(fault)?;
+    let made = made?;
     let writing = Instant::now();
     let (steps, sampler) = (request.steps, request.sampler.unwrap_or(sd.scheduler().sampler));
     for (k, (picture, path)) in made.pictures.iter().zip(&outputs).enumerate() {
@@ -77,8 +80,17 @@ fn draw(common: &Common, request: Request) -> Result<()> {
 fn fault(error: Error) -> anyhow::Error {
     match error {
         Error::Invalid { .. } => output::as_usage(error),
+        Error::Torch(Torch::Memory(said)) | Error::Core(Core::Torch(Torch::Memory(said))) => {
+            out_of_memory(said)
+        }
         other => other.into(),
     }
+}
+
+fn out_of_memory(said: String) -> anyhow::Error {
+    anyhow!(
+        "out of memory: {said} (less is needed with a lower --width and --height, a lower -n, --tiled, --sequential)"
+    )
 }
 
 /// Where the pictures go: the file that was named, or `name-0.png`, `name-1.png` … for several.

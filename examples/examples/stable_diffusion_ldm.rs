@@ -60,6 +60,7 @@ fn main() -> Result<()> {
     let guided = model.guided(&cond, &null, 7.5);
     let sampler = Accelerated { gam: 1.6, mu: 0.0 };
     let latents = sampler.sample(&guided, x, &grid, noise)?;
+    drop(guided);
 
     sd.decode(&latents)?[0].save("stable_diffusion_ldm.png".as_ref(), &[])?;
     println!("stable_diffusion_ldm.png");

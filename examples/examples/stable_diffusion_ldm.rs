@@ -37,31 +37,32 @@ impl Network for LatentDiffusion<'_> {
     }
 }
 
-fn main() -> Result<()> {
-    tweedie::torch::runtime::init(&Default::default())?;
-    let (model, prompt) = model_and_prompt();
-    let mut sd = StableDiffusion::open(&model, Options::default())?;
-    ensure!(sd.scheduler().prediction == Prediction::Eps, "expected a model that predicts noise");
-    let Conditions { cond, null } = sd.prompts(&Request { prompt, ..Request::default() })?;
-
-    // What it sees is x/√(1 + sigma²), what it says is the noise.
-    let unet = sd.unet()?;
+/// Latents of a prompt, in twenty steps.
+fn draw(unet: &Unet, prompt: &Conditions) -> Result<Tensor> {
+    // What the network sees is x/√(1 + sigma²), what it says is the noise.
     let schedule = Schedule::ldm(1000, 0.00085, 0.012)?;
     let network = LatentDiffusion { unet, schedule: &schedule };
     let parametrization =
         Parametrization { scaling: Scaling::Scaled, ..Parametrization::default() };
     let model = Model::new(network, parametrization)?;
+    let guided = model.guided(&prompt.cond, &prompt.null, 7.5);
 
     let grid = schedule.grid(20)?;
     let (channels, side) = (unet.config().out_channels, unet.config().sample_size);
     let mut noise = Noise::seeded(0);
     let x = noise.initial(&[1, channels, side, side], Kind::Float, Device::Cpu)?;
     let x = x * grid.start().sigma;
-    let guided = model.guided(&cond, &null, 7.5);
-    let sampler = Accelerated { gam: 1.6, mu: 0.0 };
-    let latents = sampler.sample(&guided, x, &grid, noise)?;
-    drop(guided);
+    Ok(Accelerated { gam: 1.6, mu: 0.0 }.sample(&guided, x, &grid, noise)?)
+}
 
+fn main() -> Result<()> {
+    tweedie::torch::runtime::init(&Default::default())?;
+    let (model, prompt) = model_and_prompt();
+    let mut sd = StableDiffusion::open(&model, Options::default())?;
+    ensure!(sd.scheduler().prediction == Prediction::Eps, "expected a model that predicts noise");
+
+    let prompt = sd.prompts(&Request { prompt, ..Request::default() })?;
+    let latents = draw(sd.unet()?, &prompt)?;
     sd.decode(&latents)?[0].save("stable_diffusion_ldm.png".as_ref(), &[])?;
     println!("stable_diffusion_ldm.png");
     Ok(())

@@ -159,7 +159,7 @@ impl Plan {
         nodes: impl Iterator<Item = NoiseLevel>,
     ) -> Self {
         let (start, end) = (from.lambda(), to.lambda());
-        let nodes: Vec<f64> = nodes.map(|level| level.lambda()).collect();
+        let nodes: Vec<f64> = nodes.map(NoiseLevel::lambda).collect();
         // S and E of the paper: integrals from the start of the step.
         let s = |at: f64| statistics.integral_s(start, at);
         let e = |at: f64| (statistics.integral_l(start, at) + s(at)).exp();

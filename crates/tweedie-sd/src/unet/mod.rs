@@ -44,10 +44,10 @@ impl Layers {
         let conv_in = Conv2d::new(&mut p.sub("conv_in"), config.in_channels, first, three)?;
         let (mut inputs, mut skips) = (first, vec![first]);
         let mut down = Vec::new();
-        for index in 0..blocks {
+        for (index, &outputs) in channels.iter().enumerate() {
             let mut p = p.sub("down_blocks");
             down.push(Down::new(&mut p.sub(index), At { config, index }, inputs, &mut skips)?);
-            inputs = channels[index];
+            inputs = outputs;
         }
         let middle = Middle::new(&mut p.sub("mid_block"), config)?;
         let mut up = Vec::new();

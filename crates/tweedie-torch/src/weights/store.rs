@@ -184,7 +184,7 @@ impl Store {
     pub fn fingerprint(&self) -> Result<String> {
         const FIRST: i64 = 256;
         let mut hash = Sha256::new();
-        for (name, _) in &self.entries {
+        for name in self.entries.keys() {
             let Some(t) = self.get(name)? else { continue };
             hash.update(format!("{name} {:?} {:?};", t.size(), t.kind()));
             let first = t.f_flatten(0, -1)?.f_narrow(0, 0, FIRST.min(t.numel() as i64))?;

@@ -33,7 +33,8 @@ impl OutputFile {
     pub(crate) fn write(self, bytes: &[u8]) -> Result<()> {
         let fail = || format!("cannot write {}", self.path.display());
         let mut temporary = temporary(&self.path)?;
-        temporary.write_all(bytes).with_context(fail)?;
+        // Its own errors would show the name that nobody has asked for.
+        temporary.as_file_mut().write_all(bytes).with_context(fail)?;
         set_readable(&temporary).with_context(fail)?;
         temporary.as_file().sync_all().with_context(fail)?;
         temporary.persist(&self.path).map_err(|e| e.error).with_context(fail)?;

@@ -1,8 +1,9 @@
 //! The report of a run: one HTML page that holds everything.
 //!
 //! Reading order: [`page`] (what is around the sections), then a file a section: [`facts`] (the
-//! recipe), [`curves`] (what was logged), [`samples`], [`way`] (from noise to picture), [`scores`] (what `tweedie eval` measured), [`neighbours`]; what they draw with is in [`axis`],
-//! [`chart`], [`dots`] and [`images`].
+//! recipe), [`curves`] (what was logged), [`samples`], [`way`] (from noise to picture), [`scores`]
+//! (what `tweedie eval` measured), [`neighbours`]; what they draw with is in [`axis`], [`chart`],
+//! [`dots`] and [`images`].
 //!
 //! A section that cannot be made says why; the others are made all the same.
 

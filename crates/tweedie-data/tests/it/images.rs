@@ -144,6 +144,22 @@ fn sub_folders_are_classes() {
     assert!(set.batch(&[0]).unwrap().labels.is_none());
 }
 
+#[test]
+fn images_of_one_size_are_taken_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    classes(folder.path());
+    let read = || ImageFolder::of_one_size(folder.path(), 1).and_then(|set| set.dataset());
+    let set = read().unwrap();
+    assert_eq!(to_u8(set.samples()).unwrap(), [0_u8, 1, 3, 2].map(|v| [v; 4]).concat());
+    assert_eq!(to_i64(set.labels().unwrap()).unwrap(), [0, 0, 1, 1]);
+    write(folder.path(), "dog/z.png", &png(3, [9; 3]));
+    let error = read().unwrap_err().to_string();
+    assert!(error.contains("z.png: it is 3 × 3 pixels, expected 2 × 2; 1 of 5"), "{error}");
+    write(folder.path(), "cat/a.png", b"no image");
+    let error = read().unwrap_err().to_string();
+    assert!(error.contains("a.png: it is no PNG, JPEG or WebP"), "{error}");
+}
+
 /// A loader of a folder goes on in the middle of an epoch, whatever is read ahead.
 #[test]
 fn a_loader_streams_and_resumes() {

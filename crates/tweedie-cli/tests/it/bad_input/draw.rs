@@ -26,10 +26,16 @@ const TYPED: &[(&str, i32, &[&str])] = &[
     ("--lora no.safetensors=much", 2, &["--lora", "much"]),
     ("--lora no.safetensors", 1, &["no.safetensors"]),
     ("--lora no.pt", 1, &["no.pt", "pickle", "save_file"]),
-    ("--lora @lora-kohya-xl.safetensors", 1, &["lora-kohya-xl.safetensors", "text_encoder_2"]),
+    (
+        "--lora @lora-kohya-xl.safetensors",
+        1,
+        &["lora-kohya-xl.safetensors", "4 of its 11 layers are not in this one"],
+    ),
     ("--vae nowhere", 1, &["nowhere"]),
     ("-o a.jpg", 2, &["a.jpg", ".png"]),
     ("-o there.png", 2, &["there.png", "--force"]),
+    ("--preview there.png", 2, &["there.png", "--force"]),
+    ("--preview out.png", 2, &["--preview", "out.png", "of its own"]),
     ("-o nowhere/a.png", 1, &["nowhere/a.png"]),
 ];
 
@@ -37,7 +43,7 @@ const TYPED: &[(&str, i32, &[&str])] = &[
 fn what_is_typed() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("there.png"), "mine").unwrap();
-    let golden = |text: &str| text.replace('@', &format!("{}/", golden("").display()));
+    let golden = |text: &str| text.replace('@', &golden("").display().to_string());
     for (typed, code, words) in TYPED {
         let given: Vec<&str> = TXT2IMG.split(" --").skip(1).collect();
         let kept = given
@@ -75,11 +81,11 @@ fn set(path: &Path, key: &str, value: Value) {
 
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 
-/// The first number of each of a file's tensors becomes no number.
+/// The last number of a file becomes no number.
 fn poison(path: &Path) {
     let mut file = std::fs::read(path).unwrap();
-    let start = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
-    file[start..start + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let last = file.len() - 4;
+    file[last..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(path, file).unwrap();
 }
 

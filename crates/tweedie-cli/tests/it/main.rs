@@ -4,6 +4,7 @@
 mod bad_input;
 mod browser;
 mod data;
+mod draw;
 mod eval;
 mod listings;
 mod report;

@@ -149,7 +149,30 @@ pub(super) fn slerp(a: &Tensor, b: &Tensor, weight: f64) -> Result<Tensor> {
     };
     let norms = dot(a, a)?.f_mul(&dot(b, b)?)?.f_sqrt()?;
     let angle = dot(a, b)?.f_div(&norms)?.f_clamp(-1.0, 1.0)?.f_acos()?;
-    let share =
-        |w: f64| -> Result<Tensor> { Ok(angle.f_mul_scalar(w)?.f_sin()?.f_div(&angle.f_sin()?)?) };
+    // Where both are the same there is no arc, and the shares are those of a line.
+    let (sin, same) = (angle.f_sin()?, angle.f_sin()?.f_lt(1e-3)?);
+    let share = |w: f64| -> Result<Tensor> {
+        let on_the_arc = angle.f_mul_scalar(w)?.f_sin()?.f_div(&sin)?;
+        Ok(sin.f_full_like(w)?.f_where_self(&same, &on_the_arc)?)
+    };
     Ok(a.f_mul(&share(1.0 - weight)?)?.f_add(&b.f_mul(&share(weight)?)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A variation towards the same seed is no variation; between others the spread stays.
+    #[test]
+    fn noise_turns_on_the_sphere() {
+        let a = Tensor::from_slice(&[3.0_f32, 0.0, 0.0, 4.0]).view([1, 1, 2, 2]);
+        let b = Tensor::from_slice(&[0.0_f32, 5.0, 0.0, 0.0]).view([1, 1, 2, 2]);
+        let far = |x: &Tensor, y: &Tensor| f64::try_from((x - y).abs().max()).unwrap();
+        assert!(far(&slerp(&a, &a, 0.3).unwrap(), &a) < 1e-6);
+        assert!(far(&slerp(&a, &b, 0.0).unwrap(), &a) < 1e-6);
+        assert!(far(&slerp(&a, &b, 1.0).unwrap(), &b) < 1e-6);
+        // A right angle: half of it is 45 degrees, and all have the length 5.
+        let half = (&a + &b) * 0.5_f64.sqrt();
+        assert!(far(&slerp(&a, &b, 0.5).unwrap(), &half) < 1e-6);
+    }
 }

@@ -5,4 +5,5 @@
 mod golden;
 mod ops;
 mod runtime;
+mod store;
 mod traps;

@@ -99,29 +99,40 @@ fn out_of_memory(said: String) -> anyhow::Error {
 fn outputs(common: &Common, count: usize) -> Result<Vec<PathBuf>> {
     let path = &common.output;
     let shown = path.display();
-    if crate::files::extension(path) != "png" {
-        return Err(usage(format!("{shown}: expected a name ending in .png")));
-    }
     let stem = path.with_extension("");
     let outputs: Vec<PathBuf> = match count {
         1 => vec![path.clone()],
         _ => (0..count).map(|k| format!("{}-{k}.png", stem.display()).into()).collect(),
     };
-    for output in &outputs {
-        if output.is_dir() {
-            return Err(usage(format!(
-                "{} is a folder, expected the name of a file",
-                output.display()
-            )));
-        }
-        if output.exists() && !common.force {
-            let shown = output.display();
-            return Err(usage(format!("{shown} is there already; --force replaces it")));
-        }
+    for output in outputs.iter().chain(&common.preview) {
+        may_be_written(output, common.force)?;
+    }
+    if let Some(preview) = &common.preview
+        && outputs.contains(preview)
+    {
+        let shown = preview.display();
+        return Err(usage(format!(
+            "--preview {shown} is a picture's own name, expected one of its own"
+        )));
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     tempfile::tempfile_in(folder).with_context(|| format!("cannot write {shown}"))?;
     Ok(outputs)
+}
+
+/// That a name is a PNG's, and nobody else's.
+fn may_be_written(path: &Path, force: bool) -> Result<()> {
+    let shown = path.display();
+    if crate::files::extension(path) != "png" {
+        return Err(usage(format!("{shown}: expected a name ending in .png")));
+    }
+    if path.is_dir() {
+        return Err(usage(format!("{shown} is a folder, expected the name of a file")));
+    }
+    if path.exists() && !force {
+        return Err(usage(format!("{shown} is there already; --force replaces it")));
+    }
+    Ok(())
 }
 
 /// Shows how far the work is.

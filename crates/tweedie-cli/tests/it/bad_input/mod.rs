@@ -1,9 +1,11 @@
 //! Every way to ask for what cannot be: exit code, one clear line, nothing lost.
 //!
 //! Each file is a table: [`typed`] (command lines), [`recipes`] (files of settings), [`runs`]
-//! (folders of runs), [`images`] (IDX files), [`disks`] (those that are full) and [`memory`].
+//! (folders of runs), [`images`] (IDX files), [`draw`] (Stable Diffusion), [`disks`] (those that are
+//! full) and [`memory`].
 
 mod disks;
+mod draw;
 mod images;
 mod memory;
 mod recipes;

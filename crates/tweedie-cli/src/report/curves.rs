@@ -214,7 +214,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let said = format!("{:#}", section(folder.path()).unwrap_err());
-        assert!(said.contains("metrics.jsonl cannot be read"), "{said}");
+        assert!(said.contains("metrics.jsonl: No such file"), "{said}");
     }
 
     #[test]

@@ -99,10 +99,10 @@ fn out_of_memory(said: String) -> anyhow::Error {
 fn outputs(common: &Common, count: usize) -> Result<Vec<PathBuf>> {
     let path = &common.output;
     let shown = path.display();
-    let stem = path.with_extension("");
+    let (stem, extension) = (path.with_extension(""), crate::files::extension(path));
     let outputs: Vec<PathBuf> = match count {
         1 => vec![path.clone()],
-        _ => (0..count).map(|k| format!("{}-{k}.png", stem.display()).into()).collect(),
+        _ => (0..count).map(|k| format!("{}-{k}.{extension}", stem.display()).into()).collect(),
     };
     for output in outputs.iter().chain(&common.preview) {
         may_be_written(output, common.force)?;

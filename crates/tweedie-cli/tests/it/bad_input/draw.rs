@@ -33,6 +33,7 @@ const TYPED: &[(&str, i32, &[&str])] = &[
     ),
     ("--vae nowhere", 1, &["nowhere"]),
     ("-o a.jpg", 2, &["a.jpg", ".png"]),
+    ("-o a.jpg -n 2", 2, &["a-0.jpg", ".png"]),
     ("-o there.png", 2, &["there.png", "--force"]),
     ("--preview there.png", 2, &["there.png", "--force"]),
     ("--preview out.png", 2, &["--preview", "out.png", "of its own"]),

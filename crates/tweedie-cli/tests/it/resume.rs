@@ -168,7 +168,7 @@ fn ctrl_c_saves_a_checkpoint() {
 #[test]
 fn a_signal_is_heard_within_a_preview_and_within_a_validation() {
     let endless: [&[&str]; 2] = [
-        &["preview_every=1", "sample.steps=10000000", "sample.grid.type=karras"],
+        &["preview_every=1", "sample.steps=9000000", "sample.grid.type=karras"],
         &["validate_every=1", "validation.samples=150", "validation.levels=1000", "batch_size=1"],
     ];
     for endless in endless {

@@ -16,6 +16,8 @@ pub struct Parameters {
     named: Vec<(String, Tensor)>,
     taken: HashSet<String>,
     source: Source,
+    /// Numbers that belong to the layers.
+    given: usize,
     kind: Kind,
     device: Device,
 }
@@ -74,7 +76,7 @@ impl Parameters {
     }
 
     fn from(source: Source, kind: Kind, device: Device) -> Self {
-        Parameters { named: vec![], taken: HashSet::new(), source, kind, device }
+        Parameters { named: vec![], taken: HashSet::new(), source, given: 0, kind, device }
     }
 
     /// Sees that the store had every parameter, in its shape, and nothing else but what `ignored`
@@ -110,7 +112,7 @@ impl Parameters {
 
     /// The number of numbers.
     pub fn count(&self) -> usize {
-        self.tensors().map(Tensor::numel).sum()
+        self.given + self.tensors().map(Tensor::numel).sum::<usize>()
     }
 
     /// The kind of all of them.
@@ -229,8 +231,9 @@ impl Scope<'_> {
             }
         };
         self.parameters.taken.insert(name.clone());
-        if matches!(self.parameters.source, Source::Drawn(_)) {
-            self.parameters.named.push((name, t.shallow_clone()));
+        match self.parameters.source {
+            Source::Drawn(_) => self.parameters.named.push((name, t.shallow_clone())),
+            Source::Stored { .. } => self.parameters.given += t.numel(),
         }
         Ok(t)
     }

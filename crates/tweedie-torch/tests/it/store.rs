@@ -89,7 +89,8 @@ fn shards_are_one_store() {
 
     saved(&paths[1], [("b", row(&[2.0])), ("a", row(&[3.0]))]);
     let error = Store::open_all(&paths).unwrap_err().to_string();
-    assert!(error.contains("2.safetensors: tensor a is in another shard as well"), "{error}");
+    let told = error.contains("2.safetensors") && error.contains("tensor a is in another shard");
+    assert!(told, "{error}");
     let gone = [paths[0].clone(), folder.path().join("3.safetensors")];
     let error = Store::open_all(&gone).unwrap_err().to_string();
     assert!(error.contains("3.safetensors"), "{error}");
@@ -176,13 +177,9 @@ fn neighbours_of_what_was_copied_stay() {
     let path = folder.path().join("mixed.safetensors");
     saved(&path, [("a", row(&[1.0])), ("b", row(&[2.0]).to_kind(Kind::Half)), ("c", row(&[3.0]))]);
     let mut p = Parameters::stored(Store::open(&path).unwrap(), Kind::Float, Device::Cpu);
-    let values = ["a", "b", "c"].map(|name| {
-        let t = p.root().tensor(name, &[1], Init::Zeros).unwrap();
-        to_f32(&t).unwrap()[0]
-    });
-    assert_eq!(values, [1.0, 2.0, 3.0]);
-    let again: Vec<f32> = p.tensors().map(|t| to_f32(t).unwrap()[0]).collect();
-    assert_eq!(again, values);
+    let tensors = ["a", "b", "c"].map(|name| p.root().tensor(name, &[1], Init::Zeros).unwrap());
+    p.finish(|_| false).unwrap();
+    assert_eq!(tensors.map(|t| to_f32(&t).unwrap()[0]), [1.0, 2.0, 3.0]);
 }
 
 #[test]

@@ -143,8 +143,11 @@ const BROKEN: &[(Change, &[&str])] = &[
     ),
     (
         |m| {
-            std::fs::write(m.join(UNET), &std::fs::read(golden("sd15").join(UNET)).unwrap()[..9000])
-                .unwrap()
+            std::fs::write(
+                m.join(UNET),
+                &std::fs::read(golden("sd15").join(UNET)).unwrap()[..9000],
+            )
+            .unwrap();
         },
         &[UNET, "not a whole safetensors file"],
     ),

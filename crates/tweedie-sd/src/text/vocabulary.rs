@@ -70,22 +70,24 @@ impl Vocabulary {
     }
 
     fn check_ids(&self) -> Result<(), String> {
-        let mut seen = HashMap::with_capacity(self.ids.len());
-        for (token, &id) in &self.ids {
-            if i32::try_from(id).is_err() {
-                return Err(format!("token {token:?} has id {id}, expected less than 2^31"));
-            }
-            if let Some(other) = seen.insert(id, token) {
-                return Err(format!("tokens {other:?} and {token:?} both have id {id}"));
+        let mut by_id: Vec<_> = self.ids.iter().map(|(token, &id)| (id, token)).collect();
+        by_id.sort_unstable();
+        if let Some((id, token)) = by_id.last().filter(|(id, _)| i32::try_from(*id).is_err()) {
+            return Err(format!("token {token:?} has id {id}, expected less than 2^31"));
+        }
+        match by_id.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            None => Ok(()),
+            Some(pair) => {
+                let [(id, one), (_, other)] = [pair[0], pair[1]];
+                Err(format!("tokens {one:?} and {other:?} both have id {id}"))
             }
         }
-        Ok(())
     }
 
     /// Every merge makes a known token of known ones; and every token longer than a symbol is made
     /// by a merge, or the list of merges was cut off.
     fn check_merges(&self) -> Result<(), String> {
-        let mut made = HashSet::with_capacity(self.merges.len());
+        let mut made: HashSet<u32> = HashSet::with_capacity(self.merges.len());
         for (i, (a, b)) in self.merges.iter().enumerate() {
             let whole = format!("{a}{b}");
             let unknown = [a, b, &whole].into_iter().find(|token| !self.ids.contains_key(*token));
@@ -96,13 +98,13 @@ impl Vocabulary {
                     i + 1
                 ));
             }
-            made.insert(whole);
+            made.extend(self.ids.get(&whole));
         }
-        let lost: Vec<_> =
-            self.ids.iter().filter(|(token, _)| !is_explained(token, &made)).collect();
-        match lost.iter().min_by_key(|(_, id)| **id) {
+        let lost = self.ids.iter().filter(|(token, id)| !made.contains(*id) && is_joined(token));
+        let lost: Vec<_> = lost.map(|(token, id)| (id, token)).collect();
+        match lost.iter().min() {
             None => Ok(()),
-            Some((token, _)) => Err(format!(
+            Some((_, token)) => Err(format!(
                 "{} tokens of the vocabulary, such as {token:?}, come from none of its {} merges: \
                  cut off, or of another model",
                 lost.len(),
@@ -112,12 +114,12 @@ impl Vocabulary {
     }
 }
 
-/// Whether a token is one symbol, a special one like `<|endoftext|>`, or made by a merge.
-fn is_explained(token: &str, made: &HashSet<String>) -> bool {
+/// Whether a token is neither one symbol nor a special one like `<|endoftext|>`.
+fn is_joined(token: &str) -> bool {
     let word = token.strip_suffix(END_OF_WORD);
     let symbol = word.unwrap_or(token).chars().nth(1).is_none();
     let special = word.is_none() && token.starts_with('<') && token.ends_with('>');
-    symbol || special || made.contains(token)
+    !symbol && !special
 }
 
 /// Reads a JSON file, and names it where it is broken.

@@ -2,7 +2,7 @@
 
     pip install transformers==5.23.* diffusers==0.42.* open_clip_torch "diffusion-prompt-embedder==0.4.*"
     python make.py                   # writes the files beside this one
-    python make.py --full FOLDER     # the same with all 49,408 tokens, and random prompts
+    python make.py --full FOLDER     # all of it with 49,408 tokens, and random prompts
 
 `diffusion-prompt-embedder` needs no dependency here (`pip install --no-deps`). The merges come
 from bpe_simple_vocab_16e6.txt.gz, which the wheels of open_clip_torch and clip-anytorch ship; the
@@ -193,8 +193,13 @@ def main():
         # As transformers 5 saves it: tokenizer.json and tokenizer_config.json.
         tokenizers["sdxl2"].save_pretrained(scratch / "saved")
         tokenizers["saved"] = CLIPTokenizer.from_pretrained(scratch / "saved")
-        files["saved"] = {"tokenizer_config.json": json.loads((scratch / "saved/tokenizer_config.json").read_text("utf-8"))}
-        whole = json.loads((scratch / "saved/tokenizer.json").read_text("utf-8"))
+        saved = {f: json.loads((scratch / "saved" / f).read_text("utf-8"))
+                 for f in ("tokenizer.json", "tokenizer_config.json")}
+        # The vocabulary and the merges are those of the other files: the test puts them in again.
+        model = saved["tokenizer.json"]["model"]
+        assert model.pop("vocab") == vocab
+        assert model.pop("merges") == [m.split(" ") for m in merges.split("\n")[1:-1]]
+        files["saved"] = saved
         golden = dict(
             configs=files,
             cases=tokenizer_cases(tokenizers, prompts),
@@ -203,11 +208,15 @@ def main():
         golden["learned"] = dict(tokens=list(LEARNED.items()), cases=learned_cases(tokenizers["strings"]))
         shutil.copy(scratch / "bare/vocab.json", out / "vocab.json")
         shutil.copy(scratch / "bare/merges.txt", out / "merges.txt")
-    compact = dict(ensure_ascii=False, separators=(",", ":"))
-    (out / "tokenizer.json").write_text(json.dumps(whole, **compact), encoding="utf-8")
     text = json.dumps(golden, separators=(",", ":")).replace('{"prompt"', '\n{"prompt"')
     (out / "ids.json").write_text(text + "\n", encoding="utf-8")
     if not args.full:
+        with tempfile.TemporaryDirectory() as scratch:
+            vocab, merges = vocabulary(args.bpe or find_bpe(), 48894)
+            whole = build(Path(scratch) / "whole", vocab, merges, {})
+        cases = [dict(prompt=p, ids=words(whole, p)) for p in WORDS]
+        text = json.dumps(cases, separators=(",", ":")).replace('{"prompt"', '\n{"prompt"')
+        (out / "clip.json").write_text(text + "\n", encoding="utf-8")
         from diffusion_prompt_embedder import parse_prompt_attention
         weights = [[p, parse_prompt_attention(p)] for p in WEIGHTED]
         text = json.dumps(weights, separators=(",", ":")).replace("]],[", "]],\n[")

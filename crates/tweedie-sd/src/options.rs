@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// A settings file is a few hundred bytes; one above this is something else.
-const MOST_BYTES: u64 = 1 << 20;
+pub(crate) const MOST_BYTES: u64 = 1 << 20;
 
 /// Layers or heads of a block: a claim of more would keep the machine busy before it is found out.
 const MOST_OF_A_BLOCK: i64 = 1 << 10;

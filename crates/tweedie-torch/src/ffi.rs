@@ -142,6 +142,19 @@ pub(crate) unsafe fn own(t: Raw) -> Tensor {
     unsafe { Tensor::from_ptr(t.cast()) }
 }
 
+/// The tensor that `call` makes, or `None` where it leaves its place empty.
+pub(crate) fn made(call: impl FnOnce(*mut Raw) -> *mut c_char) -> Result<Option<Tensor>> {
+    let mut out = std::ptr::null_mut();
+    check(call(&mut out))?;
+    // SAFETY: without an error the bridge has stored a tensor that is ours, or null.
+    Ok((!out.is_null()).then(|| unsafe { own(out) }))
+}
+
+/// [`made`] by a call that always makes one.
+pub(crate) fn made_one(call: impl FnOnce(*mut Raw) -> *mut c_char) -> Result<Tensor> {
+    made(call)?.ok_or_else(|| Error::invalid("the bridge's answer", "nothing", "a tensor"))
+}
+
 /// The pointers of several.
 pub(crate) fn raws<'a>(ts: impl IntoIterator<Item = &'a Tensor>) -> Vec<Raw> {
     ts.into_iter().map(raw).collect()

@@ -46,17 +46,6 @@ impl Weight {
     }
 }
 
-fn made(call: impl FnOnce(*mut ffi::Raw) -> *mut std::ffi::c_char) -> Result<Option<Tensor>> {
-    let mut out = std::ptr::null_mut();
-    ffi::check(call(&mut out))?;
-    // SAFETY: without an error the bridge has stored a tensor that is ours, or null.
-    Ok((!out.is_null()).then(|| unsafe { ffi::own(out) }))
-}
-
-fn answer(made: Option<Tensor>) -> Result<Tensor> {
-    made.ok_or_else(|| Error::invalid("a packed product", "nothing", "a tensor"))
-}
-
 fn raw_option(t: Option<&Tensor>) -> ffi::Raw {
     t.map_or(std::ptr::null_mut(), ffi::raw)
 }
@@ -66,7 +55,6 @@ fn raw_option(t: Option<&Tensor>) -> ffi::Raw {
 pub struct Linear {
     weight: Weight,
     bias: Option<Tensor>,
-    outputs: i64,
 }
 
 impl Linear {
@@ -96,12 +84,7 @@ impl Linear {
         }
         let weight = scope.as_stored("weight", shape, Init::Zeros)?.f_flatten(1, -1)?;
         let bias = if bias { Some(scope.tensor("bias", &shape[..1], Init::Zeros)?) } else { None };
-        Ok(Linear { weight: Weight::new(weight), bias, outputs: shape[0] })
-    }
-
-    /// The width of what comes out.
-    pub fn outputs(&self) -> i64 {
-        self.outputs
+        Ok(Linear { weight: Weight::new(weight), bias })
     }
 
     /// `[…, inputs]`, in the weight's kind, to `[…, outputs]`.
@@ -118,7 +101,7 @@ impl Linear {
                 return Ok(None);
             }
             // SAFETY: a live tensor.
-            made(|out| unsafe { ffi::tweedie_pack_linear(ffi::raw(w), rows, out) })
+            ffi::made(|out| unsafe { ffi::tweedie_pack_linear(ffi::raw(w), rows, out) })
         };
         let Some(packed) = self.weight.packed(x, pack)? else {
             let (weight, bias) = (self.weight.plain()?, self.bias.as_ref().map(|b| like(b, x)));
@@ -126,9 +109,9 @@ impl Linear {
         };
         let (x, bias) = (x.f_contiguous()?, raw_option(self.bias.as_ref()));
         // SAFETY: live tensors; `bias` may be null.
-        answer(made(|out| unsafe {
+        ffi::made_one(|out| unsafe {
             ffi::tweedie_packed_linear(ffi::raw(&x), ffi::raw(packed), bias, out)
-        })?)
+        })
     }
 }
 
@@ -187,7 +170,7 @@ impl Conv2d {
         let pack = |w: &Tensor| {
             let input = input.as_ptr();
             // SAFETY: a live tensor and four numbers.
-            made(|out| unsafe {
+            ffi::made(|out| unsafe {
                 ffi::tweedie_pack_conv(ffi::raw(w), stride, padding, groups, input, out)
             })
         };
@@ -205,7 +188,7 @@ impl Conv2d {
         };
         let bias = raw_option(self.bias.as_ref());
         // SAFETY: live tensors; `bias` may be null.
-        answer(made(|out| unsafe {
+        ffi::made_one(|out| unsafe {
             ffi::tweedie_packed_conv(
                 ffi::raw(x),
                 ffi::raw(packed),
@@ -215,7 +198,7 @@ impl Conv2d {
                 groups,
                 out,
             )
-        })?)
+        })
     }
 }
 

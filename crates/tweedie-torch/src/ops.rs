@@ -34,7 +34,7 @@ pub fn group_norm(
 ) -> Result<Tensor> {
     let shift = shift.map_or(std::ptr::null_mut(), ffi::raw);
     // SAFETY: the pointers are of live tensors, `shift` may be null.
-    made(|out| unsafe {
+    ffi::made_one(|out| unsafe {
         let (x, weight, bias) = (ffi::raw(x), ffi::raw(weight), ffi::raw(bias));
         ffi::tweedie_group_norm(x, weight, bias, shift, groups, eps, silu, out)
     })
@@ -47,7 +47,7 @@ pub fn group_norm(
 /// If the shapes don't fit together.
 pub fn modulated_norm(x: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64) -> Result<Tensor> {
     // SAFETY: the pointers are of live tensors.
-    made(|out| unsafe {
+    ffi::made_one(|out| unsafe {
         ffi::tweedie_modulated_norm(ffi::raw(x), ffi::raw(scale), ffi::raw(shift), eps, out)
     })
 }
@@ -58,20 +58,14 @@ pub fn modulated_norm(x: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64) -> R
 /// If the shapes don't fit together.
 pub fn gated(x: &Tensor, gate: &Tensor, h: &Tensor) -> Result<Tensor> {
     // SAFETY: the pointers are of live tensors.
-    made(|out| unsafe { ffi::tweedie_gated(ffi::raw(x), ffi::raw(gate), ffi::raw(h), out) })
+    ffi::made_one(|out| unsafe {
+        ffi::tweedie_gated(ffi::raw(x), ffi::raw(gate), ffi::raw(h), out)
+    })
 }
 
 /// GELU by tanh (Hendrycks & Gimpel, arXiv:1606.08415), in the memory of `x` where nobody else holds
 /// it and no gradient needs what was there.
 pub fn gelu(x: Tensor) -> Result<Tensor> {
     // SAFETY: the pointer is of a live tensor.
-    made(|out| unsafe { ffi::tweedie_gelu(ffi::raw(&x), out) })
-}
-
-/// The tensor that the bridge makes.
-fn made(call: impl FnOnce(*mut ffi::Raw) -> *mut std::ffi::c_char) -> Result<Tensor> {
-    let mut out = std::ptr::null_mut();
-    ffi::check(call(&mut out))?;
-    // SAFETY: without an error the bridge has stored a tensor that is ours.
-    Ok(unsafe { ffi::own(out) })
+    ffi::made_one(|out| unsafe { ffi::tweedie_gelu(ffi::raw(&x), out) })
 }

@@ -1,4 +1,4 @@
-//! Attention (diffusers' `Attention`: `to_q`, `to_k`, `to_v`, `to_out.0`).
+//! Attention (diffusers' `Attention`, transformers' `CLIPAttention`).
 
 use tch::Tensor;
 use tweedie_torch::Result;
@@ -13,6 +13,7 @@ pub(crate) struct Attention {
     v: Linear,
     out: Linear,
     num_heads: i64,
+    causal: bool,
 }
 
 impl Attention {
@@ -24,12 +25,29 @@ impl Attention {
         num_heads: i64,
         bias: bool,
     ) -> Result<Self> {
+        Self::named(p, ["to_q", "to_k", "to_v", "to_out.0"], [width, context], num_heads, bias)
+    }
+
+    /// The causal one of tokens to each other that CLIP has, under transformers' names.
+    pub(crate) fn causal(p: &mut Scope<'_>, width: i64, num_heads: i64) -> Result<Self> {
+        let names = ["q_proj", "k_proj", "v_proj", "out_proj"];
+        Ok(Attention { causal: true, ..Self::named(p, names, [width; 2], num_heads, true)? })
+    }
+
+    fn named(
+        p: &mut Scope<'_>,
+        [q, k, v, out]: [&str; 4],
+        [width, context]: [i64; 2],
+        num_heads: i64,
+        bias: bool,
+    ) -> Result<Self> {
         Ok(Attention {
-            q: Linear::new(&mut p.sub("to_q"), width, width, bias)?,
-            k: Linear::new(&mut p.sub("to_k"), context, width, bias)?,
-            v: Linear::new(&mut p.sub("to_v"), context, width, bias)?,
-            out: Linear::new(&mut p.sub("to_out.0"), width, width, true)?,
+            q: Linear::new(&mut p.sub(q), width, width, bias)?,
+            k: Linear::new(&mut p.sub(k), context, width, bias)?,
+            v: Linear::new(&mut p.sub(v), context, width, bias)?,
+            out: Linear::new(&mut p.sub(out), width, width, true)?,
             num_heads,
+            causal: false,
         })
     }
 
@@ -37,13 +55,14 @@ impl Attention {
     pub(crate) fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
         let (q, k, v) = (self.q.forward(x)?, self.k.forward(context)?, self.v.forward(context)?);
         let [q, k, v] = [self.heads(&q)?, self.heads(&k)?, self.heads(&v)?];
+        let mask = None::<&Tensor>;
         let out = Tensor::f_scaled_dot_product_attention(
             &q,
             &k,
             &v,
-            None::<&Tensor>,
+            mask,
             0.0,
-            false,
+            self.causal,
             None,
             false,
         )?;

@@ -1,7 +1,7 @@
 //! The second pass at a larger size.
 
 use super::plan::{Way, aside, noise};
-use super::start::Begun;
+use super::start::{Begun, mixed};
 use super::{Hires, Request, StableDiffusion, Watch};
 use crate::Result;
 use tch::Tensor;
@@ -12,24 +12,22 @@ impl StableDiffusion {
     pub(super) fn enlarge(
         &mut self,
         request: &Request,
+        way: &Way,
         hires: Hires,
         latents: &Tensor,
-        factor: i64,
         watch: &mut Watch<'_>,
     ) -> Result<(Tensor, NoiseLevel)> {
         let size = latents.size();
         let larger = |side: i64| (side as f64 * hires.scale).round() as i64;
         let size = [larger(size[2]), larger(size[3])];
         let latents = latents.f_upsample_bicubic2d(size, false, None, None)?;
-        let way = Way::new(request, &self.scheduler)?;
-        let (sampler, grid) = (way.sampler, way.last(hires.strength)?);
+        let (grid, factor) = (way.last(hires.strength)?, self.files.vae_config().factor());
         let conditions = self.encode(request, size.map(|side| side * factor))?;
         let mut noise = noise(request, request.seed)?;
-        let level = grid.start();
         let fresh = aside(&mut noise, 2, &latents)?;
-        let x = latents.f_mul_scalar(level.alpha)?.f_add(&fresh.f_mul_scalar(level.sigma)?)?;
+        let x = mixed(&latents, grid.start(), &fresh)?;
         let end = grid.end();
         let begun = Begun { x, grid, extra: None, kept: None };
-        Ok((self.denoise(request, sampler, begun, &conditions, noise, watch)?, end))
+        Ok((self.denoise(request, way, begun, &conditions, noise, watch)?, end))
     }
 }

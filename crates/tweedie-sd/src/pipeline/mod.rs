@@ -26,12 +26,12 @@ use parts::{load_unet, loaded};
 use plan::{Way, guided, noise, until};
 use progress::tell;
 use prompts::TextEncoders;
-use start::{Begun, from_latents, from_noise, from_picture, slerp};
+use start::{Begun, from_latents, from_noise, from_picture};
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 use tweedie_core::{Noise, NoiseLevel};
 use tweedie_samplers::SamplerSpec;
-use tweedie_schedules::Schedule;
+use tweedie_samplers::interpolation::slerp;
 
 /// How a model is held.
 #[derive(Clone, Debug)]
@@ -71,7 +71,6 @@ pub struct StableDiffusion {
     files: Files,
     options: Options,
     scheduler: SchedulerConfig,
-    schedule: Schedule,
     text: Option<TextEncoders>,
     unet: Option<Unet>,
     vae: Option<Vae>,
@@ -96,16 +95,7 @@ impl StableDiffusion {
     pub fn open(path: &Path, options: Options) -> Result<Self> {
         let files = Files::open(path, &options.files)?;
         let scheduler = files.scheduler()?;
-        let schedule = scheduler.schedule()?;
-        Ok(StableDiffusion {
-            files,
-            options,
-            scheduler,
-            schedule,
-            text: None,
-            unet: None,
-            vae: None,
-        })
+        Ok(StableDiffusion { files, options, scheduler, text: None, unet: None, vae: None })
     }
 
     /// What it was opened from.
@@ -133,21 +123,19 @@ impl StableDiffusion {
         request.check(factor)?;
         let [height, width] = self.size(request, factor)?;
         let way = Way::new(request, &self.scheduler)?;
-        self.schedule = self.scheduler.timesteps(&way.sampler)?;
         tell(watch, Progress::Text)?;
         let conditions = self.encode(request, [height, width])?;
         let mut noise = noise(request, request.seed)?;
         let channels = self.files.vae_config().latent_channels;
         let shape = [request.count as i64, channels, height / factor, width / factor];
-        let sampler = way.sampler;
-        let mut begun = self.begin(request, way, &shape, &mut noise, watch)?;
+        let mut begun = self.begin(request, &way, &shape, &mut noise, watch)?;
         if let Some(share) = request.denoising_end.filter(|_| request.is_part()) {
-            begun.grid = until(&begun.grid, share, &self.schedule)?;
+            begun.grid = until(&begun.grid, share, &way.schedule)?;
         }
         let mut level = begun.grid.end();
-        let mut latents = self.denoise(request, sampler, begun, &conditions, noise, watch)?;
+        let mut latents = self.denoise(request, &way, begun, &conditions, noise, watch)?;
         if let Some(hires) = request.hires {
-            (latents, level) = self.enlarge(request, hires, &latents, factor, watch)?;
+            (latents, level) = self.enlarge(request, &way, hires, &latents, watch)?;
         }
         if self.options.sequential {
             self.unet = None;
@@ -180,7 +168,7 @@ impl StableDiffusion {
     fn begin(
         &mut self,
         request: &Request,
-        way: Way,
+        way: &Way,
         shape: &[i64; 4],
         noise: &mut Noise,
         watch: &mut Watch<'_>,
@@ -193,7 +181,7 @@ impl StableDiffusion {
             return Err(Error::invalid("the request's mask", "missing", expected));
         }
         if let Some(latents) = &request.latents {
-            return from_latents(&way, latents, shape, device);
+            return from_latents(way, latents, shape, device);
         }
         let Some(init) = &request.init else {
             let mut begun = from_noise(way, shape, device, noise)?;
@@ -216,7 +204,7 @@ impl StableDiffusion {
     fn denoise(
         &mut self,
         request: &Request,
-        sampler: SamplerSpec,
+        way: &Way,
         begun: Begun,
         conditions: &Conditions,
         noise: Noise,
@@ -224,11 +212,11 @@ impl StableDiffusion {
     ) -> Result<Tensor> {
         let Begun { x, grid, extra, kept } = begun;
         let unet = loaded(&mut self.unet, || load_unet(&self.files, &self.options))?;
-        let consistent = matches!(sampler, SamplerSpec::Consistency(_));
+        let consistent = matches!(way.sampler, SamplerSpec::Consistency(_));
         let built_in = unet.config().time_cond_proj_dim.is_some();
         let prompted = Prompted {
             unet,
-            schedule: &self.schedule,
+            schedule: &way.schedule,
             prediction: self.scheduler.prediction,
             cond: &conditions.cond,
             null: &conditions.null,
@@ -238,7 +226,7 @@ impl StableDiffusion {
             whole_timesteps: request.whole_timesteps,
         };
         let denoiser = guided(prompted, &request.guidance, &grid)?;
-        let sampler = sampler.build();
+        let sampler = way.sampler.build();
         let mut steps = sampler.steps(denoiser.as_ref(), x.shallow_clone(), &grid, noise)?;
         let mut latents = x;
         while let Some(step) = steps.next() {

@@ -11,9 +11,10 @@ use tweedie_core::{Denoiser, Grid, Noise, NoiseLevel};
 use tweedie_samplers::SamplerSpec;
 use tweedie_schedules::Schedule;
 
-/// The sampler and its grid.
+/// The sampler, its grid, and the table whose indices the UNet is told.
 pub(super) struct Way {
     pub(super) sampler: SamplerSpec,
+    pub(super) schedule: Schedule,
     pub(super) grid: Grid,
     pub(super) start: Start,
 }
@@ -21,13 +22,12 @@ pub(super) struct Way {
 impl Way {
     pub(super) fn new(request: &Request, scheduler: &SchedulerConfig) -> Result<Self> {
         let sampler = request.sampler.unwrap_or(scheduler.sampler);
+        let schedule = scheduler.timesteps(&sampler)?;
         let (grid, start) = match &request.grid {
-            Some(rule) => {
-                (rule.grid(&scheduler.timesteps(&sampler)?, request.steps)?, Start::Level)
-            }
+            Some(rule) => (rule.grid(&schedule, request.steps)?, Start::Level),
             None => scheduler.grid(&sampler, request.steps)?,
         };
-        Ok(Way { sampler, grid, start })
+        Ok(Way { sampler, schedule, grid, start })
     }
 
     /// The last `strength` of it, as diffusers counts it: `⌊steps·strength⌋` steps.

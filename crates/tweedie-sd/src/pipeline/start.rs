@@ -5,7 +5,7 @@ use super::request::{Init, Latents, NoiseKind, Request};
 use crate::scheduler::Start;
 use crate::{Error, Result, Vae};
 use tch::{Device, Kind, Tensor};
-use tweedie_core::{Grid, Noise};
+use tweedie_core::{Grid, Noise, NoiseLevel};
 
 /// What sampling starts from.
 pub(super) struct Begun {
@@ -28,12 +28,7 @@ pub(super) struct Kept {
 
 impl Kept {
     /// `x` with the known part as it is at a level of noise; at the end it is clean.
-    pub(super) fn back_in(
-        &self,
-        x: &Tensor,
-        level: tweedie_core::NoiseLevel,
-        end: bool,
-    ) -> Result<Tensor> {
+    pub(super) fn back_in(&self, x: &Tensor, level: NoiseLevel, end: bool) -> Result<Tensor> {
         let known = match end {
             true => self.latent.shallow_clone(),
             false => mixed(&self.latent, level, &self.noise)?,
@@ -43,20 +38,20 @@ impl Kept {
 }
 
 /// `alpha·x0 + sigma·noise`.
-fn mixed(x0: &Tensor, level: tweedie_core::NoiseLevel, noise: &Tensor) -> Result<Tensor> {
+pub(super) fn mixed(x0: &Tensor, level: NoiseLevel, noise: &Tensor) -> Result<Tensor> {
     Ok(x0.f_mul_scalar(level.alpha)?.f_add(&noise.f_mul_scalar(level.sigma)?)?)
 }
 
 /// From noise alone: `shape` is `[count, channels, height, width]` of the latents.
 pub(super) fn from_noise(
-    way: Way,
+    way: &Way,
     shape: &[i64; 4],
     device: Device,
     noise: &mut Noise,
 ) -> Result<Begun> {
     let x = noise.initial(shape, Kind::Float, device)?;
     let x = scaled(x, way.start, &way.grid)?;
-    Ok(Begun { x, grid: way.grid, extra: None, kept: None })
+    Ok(Begun { x, grid: way.grid.clone(), extra: None, kept: None })
 }
 
 fn scaled(noise: Tensor, start: Start, grid: &Grid) -> Result<Tensor> {
@@ -84,7 +79,7 @@ pub(super) fn from_latents(
 /// inpainting. The order of the draws is diffusers'.
 pub(super) fn from_picture(
     init: &Init,
-    way: Way,
+    way: &Way,
     shape: &[i64; 4],
     vae: &Vae,
     takes_mask: bool,
@@ -117,7 +112,7 @@ pub(super) fn from_picture(
         false => Some(encode(&picture, 0, noise)?),
     };
     let unit = noise.initial(shape, Kind::Float, device)?;
-    let grid = if from_scratch { way.grid } else { way.last(init.strength)? };
+    let grid = if from_scratch { way.grid.clone() } else { way.last(init.strength)? };
     let x = match &latent {
         Some(latent) if !from_scratch => mixed(latent, grid.start(), &unit)?,
         _ => scaled(unit.shallow_clone(), way.start, &grid)?,
@@ -141,26 +136,10 @@ fn batch(t: &Tensor, request: &Request) -> Result<Tensor> {
     Ok(if t.size()[0] == count { t.shallow_clone() } else { t.f_repeat([count, 1, 1, 1])? })
 }
 
-/// Between two noises on the sphere (Shoemake 1985): the spread stays what it is. A sample each.
-pub(super) fn slerp(a: &Tensor, b: &Tensor, weight: f64) -> Result<Tensor> {
-    let dims = [1, 2, 3];
-    let dot = |x: &Tensor, y: &Tensor| -> Result<Tensor> {
-        Ok(x.f_mul(y)?.f_sum_dim_intlist(dims.as_slice(), true, Kind::Float)?)
-    };
-    let norms = dot(a, a)?.f_mul(&dot(b, b)?)?.f_sqrt()?;
-    let angle = dot(a, b)?.f_div(&norms)?.f_clamp(-1.0, 1.0)?.f_acos()?;
-    // Where both are the same there is no arc, and the shares are those of a line.
-    let (sin, same) = (angle.f_sin()?, angle.f_sin()?.f_lt(1e-3)?);
-    let share = |w: f64| -> Result<Tensor> {
-        let on_the_arc = angle.f_mul_scalar(w)?.f_sin()?.f_div(&sin)?;
-        Ok(sin.f_full_like(w)?.f_where_self(&same, &on_the_arc)?)
-    };
-    Ok(a.f_mul(&share(1.0 - weight)?)?.f_add(&b.f_mul(&share(weight)?)?)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tweedie_samplers::interpolation::slerp;
 
     /// A variation towards the same seed is no variation; between others the spread stays.
     #[test]

@@ -120,8 +120,7 @@ impl Down {
 /// The middle: a residual block, then attention and another.
 #[derive(Debug)]
 pub(super) struct Middle {
-    first: ResnetBlock,
-    attention: Option<Transformer2d>,
+    first: Layer,
     second: ResnetBlock,
 }
 
@@ -130,17 +129,13 @@ impl Middle {
         let at = At { config, index: config.block_out_channels.len() - 1 };
         let channels = [config.block_out_channels[at.index]; 2];
         Ok(Middle {
-            first: at.resnet(p, 0, channels)?,
-            attention: if config.mid_attention { Some(at.attention(p, 0)?) } else { None },
+            first: at.layer(p, 0, channels, config.mid_attention)?,
             second: at.resnet(p, 1, channels)?,
         })
     }
 
     pub(super) fn forward(&self, x: &Tensor, emb: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let mut h = self.first.forward(x, Some(emb))?;
-        if let Some(attention) = &self.attention {
-            h = attention.forward(&h, context)?;
-        }
+        let h = self.first.forward(x, emb, context)?;
         self.second.forward(&h, Some(emb))
     }
 }

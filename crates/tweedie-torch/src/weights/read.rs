@@ -5,6 +5,7 @@ use super::header::{Header, broken, parse};
 use super::{StateDict, to_kind};
 use crate::{Error, Result, tensor};
 use memmap2::{MmapMut, MmapOptions};
+use safetensors::Dtype;
 use std::fs::File;
 use std::path::Path;
 use tch::{Device, Kind};
@@ -36,9 +37,7 @@ pub fn load(path: &Path, policy: KindPolicy, device: Device) -> Result<StateDict
     let (file, _) = parse(path, &map)?;
     let mut dict = StateDict::new();
     for (name, view) in file.iter() {
-        let kind = to_kind(view.dtype()).ok_or_else(|| {
-            broken(path, format!("tensor {name} has kind {}, which libtorch has not", view.dtype()))
-        })?;
+        let kind = known_kind(path, name, view.dtype())?;
         let shape: Vec<i64> = view.shape().iter().map(|&s| s as i64).collect();
         let t = tensor::from_bytes(view.data(), &shape, kind)?;
         let kind = match policy {
@@ -48,6 +47,12 @@ pub fn load(path: &Path, policy: KindPolicy, device: Device) -> Result<StateDict
         dict.insert(name.to_owned(), t.f_to_kind(kind)?.f_to_device(device)?);
     }
     Ok(dict)
+}
+
+/// The kind of a tensor, if it is one that libtorch has.
+pub(super) fn known_kind(path: &Path, name: &str, dtype: Dtype) -> Result<Kind> {
+    let problem = || format!("tensor {name} has kind {dtype}, which libtorch has not");
+    to_kind(dtype).ok_or_else(|| broken(path, problem()))
 }
 
 /// A private map of a whole file: what is written to it stays in this process.

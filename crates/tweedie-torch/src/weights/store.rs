@@ -2,8 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::header::{broken, parse};
-use super::read::map;
-use super::to_kind;
+use super::read::{known_kind, map};
 use crate::{Error, Result, tensor};
 use memmap2::MmapMut;
 use sha2::{Digest, Sha256};
@@ -62,10 +61,7 @@ impl Store {
         let start = map.as_ptr() as usize;
         let mut found = Vec::new();
         for (name, view) in file.iter() {
-            let kind = to_kind(view.dtype()).ok_or_else(|| {
-                let kind = view.dtype();
-                broken(path, format!("tensor {name} has kind {kind}, which libtorch has not"))
-            })?;
+            let kind = known_kind(path, name, view.dtype())?;
             let from = view.data().as_ptr() as usize - start;
             let shape: Vec<i64> = view.shape().iter().map(|&s| s as i64).collect();
             found.push((name.to_owned(), from..from + view.data().len(), shape, kind));

@@ -62,8 +62,9 @@ fn draw(common: &Common, request: Request) -> Result<()> {
     let made = made?;
     let writing = Instant::now();
     let (steps, sampler) = (request.steps, request.sampler.unwrap_or(sd.scheduler().sampler));
+    let model = sd.files().fingerprint()?;
     for (k, (picture, path)) in made.pictures.iter().zip(&outputs).enumerate() {
-        picture.save(path, &notes::of(&request, &sd, k, picture.size())?)?;
+        picture.save(path, &notes::of(&request, &sd, &model, k, picture.size())?)?;
     }
     if common.json {
         let mut seconds = seconds;

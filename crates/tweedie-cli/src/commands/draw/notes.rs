@@ -2,12 +2,14 @@
 
 use anyhow::Result;
 use tweedie::sd::StableDiffusion;
-use tweedie::sd::pipeline::{NoiseKind, Request};
+use tweedie::sd::pipeline::{self, NoiseKind, Request};
 
-/// `parameters`, in the words that other programs read, and `Software`.
+/// `parameters`, in the words that other programs read, and `Software`; `hash` tells the model, `k` is
+/// the picture's place in the batch.
 pub(super) fn of(
     request: &Request,
     sd: &StableDiffusion,
+    hash: &str,
     k: usize,
     (width, height): (u32, u32),
 ) -> Result<Vec<(String, String)>> {
@@ -25,10 +27,9 @@ pub(super) fn of(
     let model = sd.files().path().file_name().map(|n| n.to_string_lossy().into_owned());
     lines.push_str(&format!(
         "\nSteps: {}, Sampler: {sampler}, CFG scale: {}, Seed: {seed}, Size: {width}x{height}, \
-         Model hash: {}, Model: {}, Noise: {noise}",
+         Model hash: {hash}, Model: {}, Noise: {noise}",
         request.steps,
         request.guidance.scale,
-        sd.files().fingerprint()?,
         model.unwrap_or_default(),
     ));
     if request.noise == NoiseKind::Torch && request.count > 1 {
@@ -38,11 +39,8 @@ pub(super) fn of(
         lines.push_str(&format!(", Denoising strength: {}", init.strength));
     }
     if let Some(variation) = &request.variation {
-        let pipelines = (variation.seed, variation.weight);
-        lines.push_str(&format!(
-            ", Variation seed: {}, Variation seed strength: {}",
-            pipelines.0, pipelines.1
-        ));
+        let pipeline::Variation { seed, weight } = variation;
+        lines.push_str(&format!(", Variation seed: {seed}, Variation seed strength: {weight}"));
     }
     Ok(vec![
         ("parameters".to_owned(), lines),

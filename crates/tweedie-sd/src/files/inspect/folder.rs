@@ -5,14 +5,11 @@ use crate::clip::ClipConfig;
 use crate::files::folder::weights_of;
 use crate::files::ldm::Family;
 use crate::files::{Files, Folder, OpenOptions, Part, Pipeline};
-use crate::options::read_json;
+use crate::options::{MOST_BYTES, read_json};
 use crate::scheduler::SchedulerConfig;
 use crate::{Error, Result};
 use serde_json::Value;
 use std::path::Path;
-
-/// A settings file has not more.
-const MOST_BYTES: u64 = 1 << 20;
 
 pub(super) fn inspect(path: &Path) -> Result<Summary> {
     let (index, config) = (path.join("model_index.json"), path.join("config.json"));

@@ -77,9 +77,7 @@ impl Sampler for AnnealedLangevin {
 /// one `h` suits all levels. The rest is as in [`AnnealedLangevin`], whose dynamics at `step_size = h²`
 /// are the limit of much friction.
 ///
-/// Critically damped diffusion (CLD, arXiv:2112.07068) is the same dynamics run backwards, with a
-/// network that was trained on `(x, w)` together. A [`Denoiser`](tweedie_core::Denoiser) knows `x`
-/// alone, so this is no CLD; it uses the ordinary score.
+/// The diffusion whose velocity lives from the first level to the last is [`Cld`](crate::Cld).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UnderdampedLangevin {

@@ -12,7 +12,8 @@
 //!    With fresh noise at each step: [`EulerAncestral`], [`Dpm2Ancestral`], [`DpmPp2SAncestral`],
 //!    [`DpmPpSde`], [`DpmPp2MSde`], [`DpmPp3MSde`], [`SaSolver`], [`PredictorCorrector`],
 //!    [`EulerMaruyama`], [`Restart`], [`Ddpm`], [`Consistency`].
-//!    Langevin dynamics at each level: [`AnnealedLangevin`], [`UnderdampedLangevin`].
+//!    Langevin dynamics at each level: [`AnnealedLangevin`], [`UnderdampedLangevin`]; with
+//!    a velocity all the way: [`Cld`].
 //!    Many levels at once: [`Paradigms`].
 //!    Of data that were measured: [`Ddrm`].
 //! 4. [`SamplerSpec`]: samplers by name.
@@ -21,6 +22,7 @@
 mod accelerated;
 mod adaptive;
 mod ancestral;
+mod cld;
 mod consistency;
 mod ddpm;
 mod ddrm;
@@ -63,6 +65,7 @@ mod uni_pc;
 pub use accelerated::Accelerated;
 pub use adaptive::{BogackiShampine, DormandPrince, Tolerance};
 pub use ancestral::EulerAncestral;
+pub use cld::Cld;
 pub use consistency::Consistency;
 pub use ddpm::Ddpm;
 pub use ddrm::Ddrm;

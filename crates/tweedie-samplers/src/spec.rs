@@ -1,11 +1,11 @@
 //! Samplers by name, for programs and configuration files.
 
 use crate::{
-    Accelerated, AnnealedLangevin, BogackiShampine, Consistency, Ddpm, Deis, DormandPrince, Dpm2,
-    Dpm2Ancestral, DpmPp2M, DpmPp2MSde, DpmPp2S, DpmPp2SAncestral, DpmPp3M, DpmPp3MSde, DpmPpSde,
-    DpmSolver, DpmSolverV3Normal, EdmStochastic, Euler, EulerAncestral, ExponentialAb, Frame, Heun,
-    Ipndm, Lms, Midpoint, NamedSde, Paradigms, Pndm, PredictorCorrector, Restart, Rk4, SaSolver,
-    Sampler, Start, UnderdampedLangevin, UniPc,
+    Accelerated, AnnealedLangevin, BogackiShampine, Cld, Consistency, Ddpm, Deis, DormandPrince,
+    Dpm2, Dpm2Ancestral, DpmPp2M, DpmPp2MSde, DpmPp2S, DpmPp2SAncestral, DpmPp3M, DpmPp3MSde,
+    DpmPpSde, DpmSolver, DpmSolverV3Normal, EdmStochastic, Euler, EulerAncestral, ExponentialAb,
+    Frame, Heun, Ipndm, Lms, Midpoint, NamedSde, Paradigms, Pndm, PredictorCorrector, Restart, Rk4,
+    SaSolver, Sampler, Start, UnderdampedLangevin, UniPc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +166,7 @@ samplers! {
         "annealed-langevin", 1, 100, true, "Song & Ermon 2019, arXiv:1907.05600, Alg. 1";
     UnderdampedLangevin(UnderdampedLangevin) = UnderdampedLangevin::default(),
         "underdamped-langevin", 2, 10, true, "Leimkuhler & Matthews 2013 (BAOAB)";
+    Cld(Cld) = Cld::default(), "cld", 1, 1, true, "Dockhorn et al. 2021, arXiv:2112.07068";
     Consistency(Consistency) = Consistency::default(),
         "consistency", 1, 1, true, "Song et al. 2023, arXiv:2303.01469, Alg. 1";
     Paradigms(Paradigms) = Paradigms::default(),

@@ -62,7 +62,7 @@ macro_rules! overhead {
     };
 }
 
-const READINGS: [Reading; 57] = [
+const READINGS: &[Reading] = &[
     reading("toy-train", "train readme (100 pts, batch 100)", "it/s", |s| toy::train(s, 100, 2000)),
     reading("toy-train", "train 2048 pts, batch 2048", "it/s", |s| toy::train(s, 2048, 200)),
     reading("toy-sample", "2000 pts, 20 steps, gam=2", "s", toy::sample),
@@ -108,6 +108,14 @@ const READINGS: [Reading; 57] = [
     overhead!("dpmpp-2s", 16),
     overhead!("dpmpp-2m", 1),
     overhead!("dpmpp-2m", 16),
+    overhead!("dpmpp-2m-sde", 1),
+    overhead!("dpmpp-2m-sde", 16),
+    reading("sampler-overhead", "dpmpp-2m-sde, Brownian tree [1, 4, 64, 64]", "us/step", |s| {
+        overhead::brownian(s, 1)
+    }),
+    reading("sampler-overhead", "dpmpp-2m-sde, Brownian tree [16, 4, 64, 64]", "us/step", |s| {
+        overhead::brownian(s, 16)
+    }),
     overhead!("dpmpp-3m", 1),
     overhead!("dpmpp-3m", 16),
     overhead!("unipc", 1),

@@ -5,7 +5,7 @@ use super::measure::{Values, reset_peak, seconds};
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 use tweedie::core::{Noise, NoiseLevel};
-use tweedie::samplers::{Accelerated, Euler, Heun, Sampler, SamplerSpec};
+use tweedie::samplers::{Accelerated, DpmPp2MSde, Euler, Heun, Sampler, SamplerSpec};
 use tweedie::schedules::{Grid, Karras, Schedule};
 
 const STEPS: usize = 50;
@@ -37,6 +37,11 @@ pub(super) fn named(settings: Settings, name: &str, batch: i64) -> Result<Values
     steps(settings, spec.build().as_ref(), &grid, batch)
 }
 
+/// DPM-Solver++ 2M SDE along the path of a Brownian tree.
+pub(super) fn brownian(settings: Settings, batch: i64) -> Result<Values> {
+    along(settings, &DpmPp2MSde::default(), &karras()?, batch, Noise::brownian)
+}
+
 fn ldm() -> Result<Grid> {
     Ok(Schedule::ldm(1000, 0.00085, 0.012)?.grid(STEPS)?)
 }
@@ -46,6 +51,16 @@ fn karras() -> Result<Grid> {
 }
 
 fn steps(settings: Settings, sampler: &dyn Sampler, grid: &Grid, batch: i64) -> Result<Values> {
+    along(settings, sampler, grid, batch, Noise::seeded)
+}
+
+fn along(
+    settings: Settings,
+    sampler: &dyn Sampler,
+    grid: &Grid,
+    batch: i64,
+    noise: fn(u64) -> Noise,
+) -> Result<Values> {
     crate::run::start(Some(settings.threads))?;
     let shape = [batch, 4, 64, 64];
     let mut normal = Noise::torch(0)?;
@@ -57,9 +72,7 @@ fn steps(settings: Settings, sampler: &dyn Sampler, grid: &Grid, batch: i64) -> 
     reset_peak();
     let times = seconds(2, settings.n(15), || {
         // A step that is not kept goes before the next is asked for: its buffer is used again.
-        sampler
-            .steps(&denoiser, x.copy(), grid, Noise::seeded(0))?
-            .try_for_each(|step| step.map(drop))?;
+        sampler.steps(&denoiser, x.copy(), grid, noise(0))?.try_for_each(|step| step.map(drop))?;
         anyhow::Ok(())
     })?;
     Ok(times.iter().map(|t| t * 1e6 / STEPS as f64).collect::<Vec<_>>().into())

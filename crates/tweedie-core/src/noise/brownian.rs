@@ -8,9 +8,15 @@
 //!
 //! The last halves, the leaves, have one more number for all of their inside, which gives each
 //! point its right variance. So the path is exactly Brownian at times of different leaves.
+//!
+//! A sampler's next interval begins where the last ended, so the path's place there is kept: that
+//! is half of the work, and changes no bit of the answer.
 
 use super::{normal::mixture, philox::Key, stream};
+use crate::Result;
+use tch::{Kind, Tensor};
 use tweedie_schedules::NoiseLevel;
+use tweedie_torch::{fused, tensor};
 
 const CELLS: u32 = 64;
 const HALVINGS: u32 = 7;
@@ -22,13 +28,105 @@ pub fn clock(level: NoiseLevel) -> f64 {
     if root.is_finite() { root / (1.0 + root) } else { 1.0 }
 }
 
-/// Node numbers and weights; the weighted sum of the nodes' normal numbers is
-/// `(W(b) − W(a)) / √|b − a|`, of unit variance.
-pub(super) fn increment(a: f64, b: f64) -> Vec<(u32, f64)> {
+/// The path of every sample, with the place where the last increment ended.
+#[derive(Debug, Default)]
+pub(super) struct Path {
+    place: Option<(f64, Tensor)>,
+    /// Memory for the next place.
+    spare: Option<Tensor>,
+}
+
+impl Path {
+    /// Forgets the place: the samples are others.
+    pub(super) fn forget(&mut self) {
+        self.place = None;
+    }
+
+    /// `out ← (W(b) − W(a)) / √|b − a|`, of unit variance; sample i has the seed and number `of(i)`.
+    pub(super) fn increment(
+        &mut self,
+        a: f64,
+        b: f64,
+        of: impl Fn(usize) -> (u64, u32) + Sync,
+        out: &mut Tensor,
+    ) -> Result<()> {
+        let fill = |nodes: &[Node], out: &mut Tensor| {
+            tensor::fill_rows_f32(out, |i, values| fill(nodes, of(i), values))
+        };
+        let Some(between) = Between::of(a, b) else {
+            return Ok(fill(&nodes_between(a, b), out)?);
+        };
+        let float = (Kind::Float, out.device());
+        let fits = |t: &Tensor| t.size() == out.size() && t.device() == out.device();
+        let from = match self.place.take() {
+            Some((time, place)) if time == a && fits(&place) => place,
+            _ => {
+                let mut place = Tensor::empty(out.size(), float);
+                fill(&from_cell(a), &mut place)?;
+                place
+            }
+        };
+        let spare = self.spare.take().filter(|t| fits(t) && tensor::is_unique(t));
+        let mut to = spare.unwrap_or_else(|| Tensor::empty(out.size(), float));
+        fill(&from_cell(b), &mut to)?;
+        let Between { cells, sign, scale } = between;
+        let terms = [(scale, &to), (-scale, &from)];
+        // Single precision in between, so that a sample is the same in every kind.
+        let mut other = (out.kind() != Kind::Float).then(|| Tensor::empty(out.size(), float));
+        let sum = other.as_mut().unwrap_or(&mut *out);
+        fill(&cells, sum)?; // nodes of none are zeros
+        fused::combine(sum, scale * sign, &terms)?;
+        if let Some(sum) = other {
+            out.f_copy_(&sum).map_err(tweedie_torch::Error::from)?;
+        }
+        self.spare = Some(from);
+        self.place = Some((b, to));
+        Ok(())
+    }
+}
+
+/// A node's number and the weight of its normal number.
+type Node = (u32, f64);
+
+fn cell_of(t: f64) -> u32 {
+    ((t * f64::from(CELLS)) as u32).min(CELLS - 1)
+}
+
+/// An increment as a sum: `scale·(W(b) − W(a) + sign·cells)`, both places counted from the starts of
+/// their cells.
+struct Between {
+    cells: Vec<Node>,
+    sign: f64,
+    scale: f64,
+}
+
+impl Between {
+    /// Nothing for times in one leaf, whose difference has to be taken node by node.
+    fn of(a: f64, b: f64) -> Option<Self> {
+        let leaf = |t: f64| (t * f64::from(CELLS << HALVINGS)) as u32;
+        if leaf(a) == leaf(b) {
+            return None;
+        }
+        let (first, last) = (cell_of(a.min(b)), cell_of(a.max(b)));
+        let cells = (first..last).map(|c| (c << 8, 1.0)).collect();
+        let scale = 1.0 / ((b - a).abs() * f64::from(CELLS)).sqrt();
+        Some(Between { cells, sign: (b - a).signum(), scale })
+    }
+}
+
+/// The path from the start of its cell to `t`.
+fn from_cell(t: f64) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    within_cell(cell_of(t), t, 1.0, &mut nodes);
+    nodes.retain(|n| n.1 != 0.0);
+    nodes
+}
+
+/// Nodes whose weighted sum is `(W(b) − W(a)) / √|b − a|`, of unit variance.
+fn nodes_between(a: f64, b: f64) -> Vec<Node> {
     let (low, high) = (a.min(b), a.max(b));
-    let cell = |t: f64| ((t * f64::from(CELLS)) as u32).min(CELLS - 1);
-    let (first, last) = (cell(low), cell(high));
-    let mut nodes: Vec<(u32, f64)> = (first..last).map(|c| (c << 8, 1.0)).collect();
+    let (first, last) = (cell_of(low), cell_of(high));
+    let mut nodes: Vec<Node> = (first..last).map(|c| (c << 8, 1.0)).collect();
     within_cell(last, high, 1.0, &mut nodes);
     within_cell(first, low, -1.0, &mut nodes);
     nodes.sort_by_key(|n| n.0);
@@ -48,7 +146,7 @@ pub(super) fn increment(a: f64, b: f64) -> Vec<(u32, f64)> {
 }
 
 /// The path from the start of `cell` to the time `t` in it, in units in which a cell has length 1.
-fn within_cell(cell: u32, t: f64, sign: f64, nodes: &mut Vec<(u32, f64)>) {
+fn within_cell(cell: u32, t: f64, sign: f64, nodes: &mut Vec<Node>) {
     let t = t * f64::from(CELLS) - f64::from(cell);
     nodes.push((cell << 8, sign * t));
     let (mut node, mut left, mut width) = (1, 0.0, 1.0_f64);
@@ -67,13 +165,9 @@ fn within_cell(cell: u32, t: f64, sign: f64, nodes: &mut Vec<(u32, f64)>) {
 }
 
 /// Fills `out` with the weighted sum of the nodes for a sample.
-pub(super) fn fill(nodes: &[(u32, f64)], seed: u64, sample: u32, out: &mut [f32]) {
-    let terms: Vec<(Key, f32)> = nodes
-        .iter()
-        .map(|&(draw, weight)| {
-            (Key { seed, stream: stream::BROWNIAN, sample, draw }, weight as f32)
-        })
-        .collect();
+fn fill(nodes: &[Node], (seed, sample): (u64, u32), out: &mut [f32]) {
+    let key = |draw| Key { seed, stream: stream::BROWNIAN, sample, draw };
+    let terms: Vec<_> = nodes.iter().map(|&(node, w)| (key(node), w as f32)).collect();
     mixture(&terms, out);
 }
 
@@ -94,7 +188,7 @@ mod tests {
         for (i, &a) in times.iter().enumerate() {
             for &b in &times[..i] {
                 for &(c, d) in &[(0.0, 1.0), (0.1, 0.2), (0.313, 0.314), (times[i / 2], 0.9)] {
-                    let (p, q) = (increment(a, b), increment(c, d));
+                    let (p, q) = (nodes_between(a, b), nodes_between(c, d));
                     let overlap = (a.max(b).min(d.max(c)) - a.min(b).max(c.min(d))).max(0.0);
                     let signs = (b - a).signum() * (d - c).signum();
                     let expected = signs * overlap / ((b - a) * (d - c)).abs().sqrt();
@@ -128,6 +222,31 @@ mod tests {
         assert_eq!((at(0.0), at(f64::INFINITY)), (0.0, 1.0));
         assert!((at(1.0) - 0.5).abs() < 1e-15 && at(80.0) > at(79.0));
         assert!((at(8.0) - clock(NoiseLevel::ve(8.0))).abs() < 1e-15);
-        assert!(increment(0.5, 0.5).iter().map(|n| n.1 * n.1).sum::<f64>() == 1.0);
+        assert!(nodes_between(0.5, 0.5).iter().map(|n| n.1 * n.1).sum::<f64>() == 1.0);
+    }
+
+    /// The sum of places and cells is the sum of the nodes; a place that is known changes no bit.
+    #[test]
+    fn places_and_cells_make_the_increment() {
+        let key = |i: usize| (7, i as u32);
+        let shape = [3, 50];
+        let at = |path: &mut Path, a: f64, b: f64, kind| {
+            let mut out = Tensor::empty(shape, (kind, tch::Device::Cpu));
+            path.increment(a, b, key, &mut out).unwrap();
+            out
+        };
+        let mut path = Path::default();
+        for times in [[1.0, 0.7], [0.7, 0.698], [0.698, 0.2], [0.2, 0.200_001], [0.3, 0.31]] {
+            let [a, b] = times;
+            let ours = at(&mut path, a, b, Kind::Float);
+            let mut direct = Tensor::empty(shape, tch::kind::FLOAT_CPU);
+            let nodes = nodes_between(a, b);
+            tensor::fill_rows_f32(&mut direct, |i, v| fill(&nodes, key(i), v)).unwrap();
+            let off = f64::try_from((&ours - direct).abs().max()).unwrap();
+            assert!(off < 2e-5, "{a} to {b}: {off}");
+            assert!(ours.equal(&at(&mut Path::default(), a, b, Kind::Float)));
+            let double = at(&mut Path::default(), a, b, Kind::Double);
+            assert!(double.to_kind(Kind::Float).equal(&ours), "every kind has the same numbers");
+        }
     }
 }

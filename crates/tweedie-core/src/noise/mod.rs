@@ -44,7 +44,7 @@ pub struct Noise {
 
 #[derive(Debug)]
 enum Source {
-    Keyed { seeds: Seeds, brownian: bool },
+    Keyed { seeds: Seeds, path: Option<brownian::Path> },
     Torch(Generator),
     Replay { tensors: VecDeque<Tensor>, drawn: usize },
 }
@@ -120,7 +120,8 @@ impl Noise {
     }
 
     fn keyed(seeds: Seeds, brownian: bool) -> Self {
-        Noise { source: Source::Keyed { seeds, brownian }, first: 0 }
+        let path = brownian.then(Default::default);
+        Noise { source: Source::Keyed { seeds, path }, first: 0 }
     }
 
     /// The numbers that `torch.randn(…, generator=torch.Generator().manual_seed(seed))` gives,
@@ -136,7 +137,10 @@ impl Noise {
     }
 
     /// The batch begins with sample `first` of the run: for batches after the first, and ranks.
-    pub fn from_sample(self, first: u32) -> Self {
+    pub fn from_sample(mut self, first: u32) -> Self {
+        if let Source::Keyed { path: Some(path), .. } = &mut self.source {
+            path.forget();
+        }
         Noise { first, ..self }
     }
 
@@ -188,18 +192,18 @@ impl Noise {
     ) -> Result<()> {
         let (batch, first) = (out.size()[0] as usize, self.first);
         match &mut self.source {
-            Source::Keyed { seeds, brownian } => {
+            Source::Keyed { seeds, path } => {
                 seeds.check(batch, first)?;
                 let seeds = &*seeds;
-                let way = between.filter(|_| *brownian);
-                let nodes = way.map(|(a, b)| brownian::increment(clock(a), clock(b)));
-                fill(out, |i, sample_values| {
-                    let (seed, sample) = seeds.of(i, first);
-                    match &nodes {
-                        Some(nodes) => brownian::fill(nodes, seed, sample, sample_values),
-                        None => normals(Key { seed, stream, sample, draw }, sample_values),
+                match (path, between) {
+                    (Some(path), Some((a, b))) => {
+                        path.increment(clock(a), clock(b), |i| seeds.of(i, first), out)
                     }
-                })
+                    _ => fill(out, |i, values| {
+                        let (seed, sample) = seeds.of(i, first);
+                        normals(Key { seed, stream, sample, draw }, values);
+                    }),
+                }
             }
             Source::Torch(generator) => {
                 *out = generator.normal(&out.size(), out.kind())?.to_device(out.device());

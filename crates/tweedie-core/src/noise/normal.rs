@@ -5,38 +5,68 @@
 //! and the compiler may do sixteen at a time.
 
 use super::philox::{Blocks, Key, LANES, blocks};
+use pulp::{Arch, Simd, WithSimd};
 use std::f32::consts::LN_2;
 
 /// Fills `out` with standard normal numbers; the first n do not depend on how many are asked for.
 pub fn normals(key: Key, out: &mut [f32]) {
-    const GROUP: usize = 4 * LANES;
-    for (group, chunk) in out.chunks_mut(GROUP).enumerate() {
-        let z = box_muller(blocks(key, (group * LANES) as u32));
-        match <&mut [f32; GROUP]>::try_from(&mut *chunk) {
-            Ok(whole) => interleave(&z, whole),
-            Err(_) => {
-                let mut whole = [0.0; GROUP];
-                interleave(&z, &mut whole);
-                chunk.copy_from_slice(&whole[..chunk.len()]);
-            }
-        }
-    }
+    Arch::new().dispatch(Fill { out, source: key });
 }
 
 /// Fills `out` with `Σ weightᵢ·zᵢ`, the numbers zᵢ being those that [`normals`] gives for a key.
 pub(super) fn mixture(terms: &[(Key, f32)], out: &mut [f32]) {
-    const GROUP: usize = 4 * LANES;
-    for (group, chunk) in out.chunks_mut(GROUP).enumerate() {
+    Arch::new().dispatch(Fill { out, source: terms });
+}
+
+/// Where numbers come from, so many at once.
+trait Source {
+    fn group(&self, first: u32) -> [[f32; LANES]; 4];
+}
+
+impl Source for Key {
+    #[inline(always)]
+    fn group(&self, first: u32) -> [[f32; LANES]; 4] {
+        box_muller(blocks(*self, first))
+    }
+}
+
+impl Source for &[(Key, f32)] {
+    #[inline(always)]
+    fn group(&self, first: u32) -> [[f32; LANES]; 4] {
         let mut sum = [[0.0; LANES]; 4];
-        for &(key, weight) in terms {
-            let z = box_muller(blocks(key, (group * LANES) as u32));
+        for (key, weight) in *self {
+            let z = key.group(first);
             for (sum, z) in sum.iter_mut().flatten().zip(z.iter().flatten()) {
                 *sum += weight * z;
             }
         }
-        let mut whole = [0.0; GROUP];
-        interleave(&sum, &mut whole);
-        chunk.copy_from_slice(&whole[..chunk.len()]);
+        sum
+    }
+}
+
+/// What is compiled once for each width of vectors. All give the same bits: nothing is contracted.
+struct Fill<'a, S> {
+    out: &'a mut [f32],
+    source: S,
+}
+
+impl<N: Source> WithSimd for Fill<'_, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        const GROUP: usize = 4 * LANES;
+        for (group, chunk) in self.out.chunks_mut(GROUP).enumerate() {
+            let z = self.source.group((group * LANES) as u32);
+            match <&mut [f32; GROUP]>::try_from(&mut *chunk) {
+                Ok(whole) => interleave(&z, whole),
+                Err(_) => {
+                    let mut whole = [0.0; GROUP];
+                    interleave(&z, &mut whole);
+                    chunk.copy_from_slice(&whole[..chunk.len()]);
+                }
+            }
+        }
     }
 }
 
@@ -146,6 +176,17 @@ mod tests {
         normals(Key { seed: 4, stream: 0, sample: 0, draw: 0 }, &mut pairs);
         let dot: f64 = pairs.windows(17).map(|w| f64::from(w[0] * w[16])).sum();
         assert!((dot / pairs.len() as f64).abs() < 0.02);
+    }
+
+    /// Vectors of any width give the bits that scalars give.
+    #[test]
+    fn every_processor_gives_the_same_bits() {
+        let key = Key { seed: 11, stream: 1, sample: 2, draw: 3 };
+        let terms = [(key, 0.3), (Key { draw: 4, ..key }, -0.7)];
+        let (mut wide, mut scalar) = ([0.0; 500], [0.0; 500]);
+        mixture(&terms, &mut wide);
+        pulp::Scalar::new().vectorize(Fill { out: &mut scalar, source: &terms[..] });
+        assert_eq!(wide.map(f32::to_bits), scalar.map(f32::to_bits));
     }
 
     #[test]

@@ -203,6 +203,9 @@ fn weak_order_in_the_variance() {
         (1, 1.0, spec(serde_json::json!({"name": "euler-maruyama", "sde": "ve"}))),
         (1, 1.0, spec(serde_json::json!({"name": "euler-maruyama", "sde": "sub-vp"}))),
         (1, 2.0, spec(serde_json::json!({"name": "sa-solver"}))),
+        // The first velocity, and two draws a step.
+        (3, 1.0, spec(serde_json::json!({"name": "cld"}))),
+        (3, 1.0, spec(serde_json::json!({"name": "cld", "velocity_variance": 1.0}))),
         (
             1,
             1.0,
@@ -314,6 +317,8 @@ fn settings_that_make_no_sense_are_refused() {
     );
     let crossed = refused(serde_json::json!({"name": "restart", "s_min": 1.0}));
     assert!(crossed.contains("from 1 to 0.3"), "{crossed}");
+    let cld = refused(serde_json::json!({"name": "cld", "velocity_variance": -1.0}));
+    assert!(cld.contains("velocity_variance is -1"), "{cld}");
     let far = Grid::from_sigmas(&[100.0, 10.0]).unwrap();
     let error = EulerMaruyama::ve().sample(&mixture(), unit_noise(1), &far, Noise::seeded(0));
     assert!(error.unwrap_err().to_string().contains("the noise ratio of a level is 100"));

@@ -2,6 +2,7 @@
 
 use crate::run::{Request, Run};
 use anyhow::{Context, Result};
+use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 use tweedie::core::closed_form::GaussianMixture;
 use tweedie::core::{Noise, combinators::DenoiserExt};
@@ -34,7 +35,7 @@ impl Problem {
     /// 0.002 with ρ = 7, without a last step to no noise.
     pub(crate) fn mixture(count: usize, seed: u64) -> Result<Self> {
         let mixture = GaussianMixture::ring(COMPONENTS, 1.0, STD)?;
-        let data = drawn(count * DATA_PER_SAMPLE, seed + 1)?;
+        let data = drawn(count * DATA_PER_SAMPLE, seed + 1, Shares::Equal)?;
         Ok(Problem { subject: Subject::Mixture(mixture), count, seed, data })
     }
 
@@ -60,7 +61,7 @@ impl Problem {
     /// As many exact samples as are compared, where they can be drawn.
     pub(crate) fn exact_samples(&self) -> Result<Option<Tensor>> {
         match self.subject {
-            Subject::Mixture(_) => drawn(self.count, self.seed + 2).map(Some),
+            Subject::Mixture(_) => drawn(self.count, self.seed + 2, Shares::Chance).map(Some),
             Subject::Run(_) => Ok(None),
         }
     }
@@ -129,11 +130,28 @@ fn edm(steps: usize) -> Result<Grid> {
     Ok(Grid::from_levels(whole.levels()[..=steps].to_vec())?)
 }
 
-/// Exact samples of the mixture, of every component as many.
-fn drawn(count: usize, seed: u64) -> Result<Tensor> {
+/// How many samples come from each component.
+#[derive(Clone, Copy)]
+enum Shares {
+    /// Equal numbers: the distribution itself, as well as so many points can say.
+    Equal,
+    /// As chance has it: what a sampler without a fault would give.
+    Chance,
+}
+
+/// Exact samples of the mixture.
+fn drawn(count: usize, seed: u64, shares: Shares) -> Result<Tensor> {
     let shape = [count as i64, 2];
     let noise = Noise::seeded(seed).initial(&shape, Kind::Double, Device::Cpu)?;
-    let angle = |i: usize| std::f64::consts::TAU * (i % COMPONENTS) as f64 / COMPONENTS as f64;
-    let centres: Vec<f64> = (0..count).flat_map(|i| [angle(i).cos(), angle(i).sin()]).collect();
-    Ok(tensor::from_f64(&centres, &shape)? + noise * STD)
+    let component = match shares {
+        Shares::Equal => Tensor::arange(count as i64, (Kind::Double, Device::Cpu)),
+        // The direction of normal noise is uniform.
+        Shares::Chance => {
+            let direction = Noise::seeded(seed + 1).initial(&shape, Kind::Double, Device::Cpu)?;
+            let turns = direction.select(1, 0).atan2(&direction.select(1, 1)) / TAU;
+            (turns * COMPONENTS as f64).floor()
+        }
+    };
+    let angle = component * (TAU / COMPONENTS as f64);
+    Ok(Tensor::stack(&[angle.cos(), angle.sin()], 1) + noise * STD)
 }

@@ -36,8 +36,10 @@ impl Source for &[(Key, f32)] {
         let mut sum = [[0.0; LANES]; 4];
         for (key, weight) in *self {
             let z = key.group(first);
-            for (sum, z) in sum.iter_mut().flatten().zip(z.iter().flatten()) {
-                *sum += weight * z;
+            for (sum, z) in sum.iter_mut().zip(&z) {
+                for (sum, z) in sum.iter_mut().zip(z) {
+                    *sum += weight * z;
+                }
             }
         }
         sum

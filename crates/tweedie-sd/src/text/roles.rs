@@ -1,7 +1,7 @@
 //! Which tokens begin, end and fill a prompt, and which are matched before any other, out of
 //! `tokenizer_config.json` and `special_tokens_map.json`.
 
-use super::vocabulary::{Vocabulary, read_json};
+use super::vocabulary::{Vocabulary, json};
 use crate::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -195,7 +195,7 @@ fn max_length(value: Option<&Value>) -> Result<usize, String> {
 
 fn read_if_there<T: serde::de::DeserializeOwned + Default>(path: &Path) -> Result<T> {
     match path.exists() {
-        true => read_json(path),
+        true => json(path),
         false => Ok(T::default()),
     }
 }

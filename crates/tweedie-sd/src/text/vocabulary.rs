@@ -1,6 +1,7 @@
 //! The words of a model and how bytes are joined to them, out of its files.
 
 use super::roles::Entry;
+use crate::options::{read_json, read_small};
 use crate::{Error, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -33,7 +34,7 @@ impl Vocabulary {
                             tokenizer.json";
             return Err(Error::model(folder, expected));
         }
-        let ids: HashMap<String, u32> = read_json(&vocab)?;
+        let ids: HashMap<String, u32> = json(&vocab)?;
         let new = Self {
             ids: ids.into_iter().collect(),
             merges: read_merges(&merges)?,
@@ -45,7 +46,7 @@ impl Vocabulary {
     }
 
     fn from_tokenizer_json(path: &Path) -> Result<Self> {
-        let json: serde_json::Value = read_json(path)?;
+        let json: serde_json::Value = json(path)?;
         let model = json.pointer("/model/type").and_then(serde_json::Value::as_str);
         if let Some(other) = model.filter(|kind| *kind != "BPE") {
             let problem = format!("its model is {other}, expected BPE, which CLIP uses");
@@ -122,16 +123,17 @@ fn is_joined(token: &str) -> bool {
     !symbol && !special
 }
 
-/// Reads a JSON file, and names it where it is broken.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
-    serde_json::from_str(&text)
-        .map_err(|e| Error::model(path, format!("it cannot be read: {e}: cut off, or no JSON")))
+/// A vocabulary has a few megabytes; a file above this is something else.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// A JSON file of the tokenizer's.
+pub(super) fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    read_json(path, MOST_BYTES)
 }
 
 /// Lines of two tokens each, below a line with the version.
 fn read_merges(path: &Path) -> Result<Merges> {
-    let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
+    let text = read_small(path, MOST_BYTES)?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with("#version"));
     let merges = lines.map(|(i, line)| {
         split_merge(line).map_err(|e| Error::model(path, format!("line {}: {e}", i + 1)))

@@ -4,7 +4,7 @@
 
 mod ideal;
 mod image;
-mod measure;
+pub(crate) mod measure;
 mod overhead;
 pub(crate) mod precision;
 mod sd;

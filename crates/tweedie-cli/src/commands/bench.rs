@@ -1,6 +1,7 @@
 //! `tweedie bench`.
 
 mod samplers;
+mod shortcuts;
 
 use crate::bench::{self, Settings};
 use crate::commands::threads;
@@ -45,12 +46,16 @@ pub(crate) struct Args {
 enum Other {
     /// Error against calls of the denoiser, for every sampler: the work–precision table
     Samplers(samplers::Args),
+    /// Stable Diffusion's shortcuts: speed, and distance to the exact picture
+    Shortcuts(shortcuts::Args),
 }
 
 /// Runs it.
 pub(crate) fn run(args: Args) -> Result<()> {
-    if let Some(Other::Samplers(args)) = args.other {
-        return samplers::run(args);
+    match args.other {
+        Some(Other::Samplers(args)) => return samplers::run(args),
+        Some(Other::Shortcuts(args)) => return shortcuts::run(args),
+        None => {}
     }
     let case = args.case.as_deref().unwrap_or("all");
     let cases = bench::cases();

@@ -116,6 +116,24 @@ fn a_picture_becomes_diffusers_picture() {
 }
 
 #[test]
+fn a_faster_picture_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let args = as_diffusers("ddim");
+    run(folder.path(), &args, &["-o", "exact.png"]);
+    run(folder.path(), &args, &["-o", "off.png", "--cache-interval", "1", "--merge-tokens", "0"]);
+    assert_eq!(pixels(&at("exact.png")), pixels(&at("off.png")));
+    assert!(!notes(&at("off.png")).contains("DeepCache"));
+    let faster = "-o fast.png --guidance-interval 0.3,5 --cache-interval 2 --cache-depth 2 \
+                  --merge-tokens 0.5";
+    run(folder.path(), &args, &faster.split_whitespace().collect::<Vec<_>>());
+    assert_ne!(pixels(&at("exact.png")), pixels(&at("fast.png")));
+    let said = ", Guidance interval: 0.3-5, DeepCache interval: 2, DeepCache depth: 2, \
+                Token merging ratio: 0.5";
+    assert!(notes(&at("fast.png")).contains(said));
+}
+
+#[test]
 fn a_picture_of_several_is_that_of_its_own_seed() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);

@@ -1,11 +1,13 @@
 //! What the UNet and the VAE are both made of, under diffusers' names.
 
 mod attention;
+mod merging;
 mod resnet;
 mod sampling;
 mod transformer;
 
 pub(crate) use attention::Attention;
+pub(crate) use merging::{Matching, Merging};
 pub(crate) use resnet::ResnetBlock;
 pub(crate) use sampling::{Downsample, Upsample};
 pub(crate) use transformer::{Transformer2d, TransformerConfig};

@@ -1,6 +1,6 @@
 //! Transformer blocks over the pixels of an image (diffusers' `Transformer2DModel`).
 
-use super::{Attention, add, image, pointwise, tokens};
+use super::{Attention, Matching, Merging, add, image, pointwise, tokens};
 use tch::Tensor;
 use tweedie_torch::Result;
 use tweedie_torch::frozen::Linear;
@@ -42,12 +42,23 @@ impl Transformer2d {
     }
 
     /// `[batch, channels, height, width]` to the same shape; `context` is `[batch, length, context]`.
-    pub(crate) fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
+    /// With `merging`, pixels that are alike attend to the others as one.
+    pub(crate) fn forward(
+        &self,
+        x: &Tensor,
+        context: &Tensor,
+        merging: Option<Merging>,
+    ) -> Result<Tensor> {
+        let size = x.size();
         let mut h = self.proj_in.forward(&tokens(&self.norm.forward(x)?)?)?;
         for block in &self.blocks {
-            h = block.forward(h, context)?;
+            let matching = match merging {
+                Some(merging) => merging.matching(&h, [size[2], size[3]])?,
+                None => None,
+            };
+            h = block.forward(h, context, matching.as_ref())?;
         }
-        add(image(&self.proj_out.forward(&h)?, &x.size())?, x)
+        add(image(&self.proj_out.forward(&h)?, &size)?, x)
     }
 }
 
@@ -79,9 +90,16 @@ impl Block {
         })
     }
 
-    fn forward(&self, x: Tensor, context: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: Tensor, context: &Tensor, matching: Option<&Matching>) -> Result<Tensor> {
         let h = self.norm1.forward(&x);
-        let x = add(self.attn1.forward(&h, &h)?, &x)?;
+        let h = match matching {
+            Some(matching) => {
+                let h = matching.merge(&h)?;
+                matching.unmerge(&self.attn1.forward(&h, &h)?)?
+            }
+            None => self.attn1.forward(&h, &h)?,
+        };
+        let x = add(h, &x)?;
         let x = add(self.attn2.forward(&self.norm2.forward(&x), context)?, &x)?;
         let h = self.widen.forward(&self.norm3.forward(&x))?;
         add(self.narrow.forward(&geglu(&h)?)?, &x)

@@ -1,6 +1,8 @@
 //! The UNet as a denoiser.
 
 use crate::Unet;
+use crate::unet::{Memory, Shortcuts};
+use std::cell::RefCell;
 use tch::{Kind, Tensor};
 use tweedie_core::guidance::Branches;
 use tweedie_core::{Cond, Denoiser, Error, NoiseLevel, Prediction, Result};
@@ -23,17 +25,41 @@ pub(super) struct Prompted<'a> {
     /// The boundary condition of latent consistency models.
     pub(super) timestep_scaling: Option<f64>,
     pub(super) whole_timesteps: bool,
+    /// What the UNet keeps from call to call.
+    pub(super) memory: &'a RefCell<Remembered>,
+}
+
+/// Which of the prompts a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    Cond,
+    Null,
+    Both,
+}
+
+/// The UNet's memory, and what it is of: the features of one prompt are of no use to the other.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    memory: Memory,
+    about: Option<About>,
+}
+
+impl Remembered {
+    pub(super) fn new(shortcuts: Shortcuts) -> Self {
+        Remembered { memory: Memory::new(shortcuts), about: None }
+    }
+
+    fn of(&mut self, about: About) -> &mut Memory {
+        if self.about.replace(about) != Some(about) {
+            self.memory.forget();
+        }
+        &mut self.memory
+    }
 }
 
 impl Prompted<'_> {
-    /// `x0` under `cond`, of a state that may be at any scale.
-    fn estimate(
-        &self,
-        x: &Tensor,
-        level: NoiseLevel,
-        cond: &Cond,
-        extra: Option<&Tensor>,
-    ) -> Result<Tensor> {
+    /// `x0` under a prompt, of a state that may be at any scale.
+    fn estimate(&self, x: &Tensor, level: NoiseLevel, about: About) -> Result<Tensor> {
         if level.is_clean() {
             return Ok(x / level.alpha);
         }
@@ -43,15 +69,8 @@ impl Prompted<'_> {
         if self.whole_timesteps {
             t = t.round();
         }
-        let batch = x.size()[0];
-        let timesteps = Tensor::f_full([batch], t, (Kind::Float, x.device()))
-            .map_err(tweedie_torch::Error::from)?;
         let x = if to_vp == 1.0 { x.shallow_clone() } else { x * to_vp };
-        let input = match extra {
-            Some(extra) => Tensor::f_cat(&[&x, extra], 1).map_err(tweedie_torch::Error::from)?,
-            None => x.shallow_clone(),
-        };
-        let output = self.unet.forward(&input, &timesteps, cond, self.guidance)?;
+        let output = self.predict(&x, t, about)?;
         let (mut c_skip, mut c_out) = self.prediction.denoiser(level);
         if !(c_skip.is_finite() && c_out.is_finite()) {
             let why = "the prediction does not determine x0 there";
@@ -67,6 +86,39 @@ impl Prompted<'_> {
         fused::combine_into(&mut x0, &[(c_skip, &x), (c_out, &output)])?;
         x0.ok_or_else(|| Error::invalid("the UNet's answer", "nothing", "a tensor"))
     }
+
+    /// What the UNet says of `x` at the timestep `t`; for both prompts `x` is there twice.
+    fn predict(&self, x: &Tensor, t: f64, about: About) -> Result<Tensor> {
+        let timesteps = Tensor::f_full([x.size()[0]], t, (Kind::Float, x.device()))
+            .map_err(tweedie_torch::Error::from)?;
+        let input = match (self.extra, about) {
+            (None, _) => x.shallow_clone(),
+            (Some(extra), About::Both) => beside(x, &twice(extra)?)?,
+            (Some(extra), _) => beside(x, extra)?,
+        };
+        let both;
+        let cond = match about {
+            About::Cond => self.cond,
+            About::Null => self.null,
+            About::Both => {
+                both = self.cond.cat(self.null)?;
+                &both
+            }
+        };
+        let mut remembered = self.memory.borrow_mut();
+        let memory = remembered.of(about);
+        Ok(self.unet.forward_from(&input, &timesteps, cond, self.guidance, memory)?)
+    }
+}
+
+/// The batch two times.
+fn twice(x: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::f_cat(&[x, x], 0).map_err(tweedie_torch::Error::from)?)
+}
+
+/// Both one's channels.
+fn beside(x: &Tensor, extra: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::f_cat(&[x, extra], 1).map_err(tweedie_torch::Error::from)?)
 }
 
 impl Denoiser for Prompted<'_> {
@@ -77,19 +129,17 @@ impl Denoiser for Prompted<'_> {
 
 impl Branches for Prompted<'_> {
     fn strong(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
-        self.estimate(x, level, self.cond, self.extra)
+        self.estimate(x, level, About::Cond)
     }
 
     fn weak(&self, x: &Tensor, level: NoiseLevel) -> Result<Tensor> {
-        self.estimate(x, level, self.null, self.extra)
+        self.estimate(x, level, About::Null)
     }
 
     /// Both in one batch.
     fn both(&self, x: &Tensor, level: NoiseLevel) -> Result<[Tensor; 2]> {
         let batch = x.size()[0];
-        let twice = |t: &Tensor| Tensor::cat(&[t, t], 0);
-        let cond = self.cond.cat(self.null)?;
-        let x0 = self.estimate(&twice(x), level, &cond, self.extra.map(twice).as_ref())?;
+        let x0 = self.estimate(&twice(x)?, level, About::Both)?;
         Ok([x0.narrow(0, 0, batch), x0.narrow(0, batch, batch)])
     }
 }

@@ -21,12 +21,13 @@ use crate::files::{Files, OpenOptions};
 use crate::image::Picture;
 use crate::scheduler::SchedulerConfig;
 use crate::{Error, Result, Unet, Vae};
-use denoiser::Prompted;
+use denoiser::{Prompted, Remembered};
 use parts::{load_unet, loaded};
 use plan::{Way, guided, noise, until};
 use progress::tell;
 use prompts::TextEncoders;
 use start::{Begun, from_latents, from_noise, from_picture};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 use tweedie_core::{Noise, NoiseLevel};
@@ -121,6 +122,7 @@ impl StableDiffusion {
         let _guard = tch::no_grad_guard();
         let factor = self.files.vae_config().factor();
         request.check(factor)?;
+        request.shortcuts.check(self.files.unet_config())?;
         let [height, width] = self.size(request, factor)?;
         let way = Way::new(request, &self.scheduler)?;
         tell(watch, Progress::Text)?;
@@ -214,6 +216,7 @@ impl StableDiffusion {
         let unet = loaded(&mut self.unet, || load_unet(&self.files, &self.options))?;
         let consistent = matches!(way.sampler, SamplerSpec::Consistency(_));
         let built_in = unet.config().time_cond_proj_dim.is_some();
+        let memory = RefCell::new(Remembered::new(request.shortcuts));
         let prompted = Prompted {
             unet,
             schedule: &way.schedule,
@@ -224,6 +227,7 @@ impl StableDiffusion {
             guidance: built_in.then_some(request.guidance.scale),
             timestep_scaling: consistent.then_some(self.scheduler.timestep_scaling),
             whole_timesteps: request.whole_timesteps,
+            memory: &memory,
         };
         let denoiser = guided(prompted, &request.guidance, &grid)?;
         let sampler = way.sampler.build();

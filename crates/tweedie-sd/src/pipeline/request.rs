@@ -1,6 +1,7 @@
 //! What is wanted of a pipeline.
 
 use crate::image::Picture;
+use crate::unet::Shortcuts;
 use crate::{Error, Result};
 use tch::Tensor;
 use tweedie_core::NoiseLevel;
@@ -25,6 +26,8 @@ pub struct Request {
     pub whole_timesteps: bool,
     /// How the prompt guides.
     pub guidance: GuidanceOptions,
+    /// What of the UNet may be left out, for speed.
+    pub shortcuts: Shortcuts,
     /// What decides the noise.
     pub seed: u64,
     /// Which noise.
@@ -167,6 +170,7 @@ impl Default for Request {
             grid: None,
             whole_timesteps: false,
             guidance: GuidanceOptions::default(),
+            shortcuts: Shortcuts::default(),
             seed: 0,
             noise: NoiseKind::Seeded,
             count: 1,

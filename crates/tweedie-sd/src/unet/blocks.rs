@@ -1,10 +1,21 @@
 //! One resolution of the UNet, on the way down, in the middle, and on the way up.
 
 use super::{UnetConfig, embedding::Embedding};
-use crate::nn::{Downsample, ResnetBlock, Transformer2d, TransformerConfig, Upsample};
+use crate::nn::{Downsample, Merging, ResnetBlock, Transformer2d, TransformerConfig, Upsample};
 use tch::Tensor;
 use tweedie_torch::Result;
 use tweedie_torch::parameters::Scope;
+
+/// What every layer is told.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// The time and what else is a vector, `[batch, width]`.
+    pub(super) emb: &'a Tensor,
+    /// The prompt, `[batch, length, width]`.
+    pub(super) context: &'a Tensor,
+    /// Whether pixels that are alike attend to each other as one.
+    pub(super) merging: Option<Merging>,
+}
 
 /// A residual block and, where there is one, the attention behind it.
 #[derive(Debug)]
@@ -14,10 +25,10 @@ struct Layer {
 }
 
 impl Layer {
-    fn forward(&self, x: &Tensor, emb: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let h = self.resnet.forward(x, Some(emb))?;
+    fn forward(&self, x: &Tensor, told: Told<'_>) -> Result<Tensor> {
+        let h = self.resnet.forward(x, Some(told.emb))?;
         match &self.attention {
-            Some(attention) => attention.forward(&h, context),
+            Some(attention) => attention.forward(&h, told.context, told.merging),
             None => Ok(h),
         }
     }
@@ -97,19 +108,22 @@ impl Down {
         Ok(Down { layers, downsample })
     }
 
-    /// Leaves in `skips` what the way up will want.
+    /// Leaves in `skips` what the way up will want; stops when `most` are there.
     pub(super) fn forward(
         &self,
         mut x: Tensor,
-        emb: &Tensor,
-        context: &Tensor,
+        told: Told<'_>,
         skips: &mut Vec<Tensor>,
+        most: usize,
     ) -> Result<Tensor> {
         for layer in &self.layers {
-            x = layer.forward(&x, emb, context)?;
+            if skips.len() >= most {
+                return Ok(x);
+            }
+            x = layer.forward(&x, told)?;
             skips.push(x.shallow_clone());
         }
-        if let Some(downsample) = &self.downsample {
+        if let Some(downsample) = self.downsample.as_ref().filter(|_| skips.len() < most) {
             x = downsample.forward(&x)?;
             skips.push(x.shallow_clone());
         }
@@ -134,9 +148,9 @@ impl Middle {
         })
     }
 
-    pub(super) fn forward(&self, x: &Tensor, emb: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let h = self.first.forward(x, emb, context)?;
-        self.second.forward(&h, Some(emb))
+    pub(super) fn forward(&self, x: &Tensor, told: Told<'_>) -> Result<Tensor> {
+        let h = self.first.forward(x, told)?;
+        self.second.forward(&h, Some(told.emb))
     }
 }
 
@@ -171,19 +185,27 @@ impl Up {
         Ok(Up { layers, upsample })
     }
 
-    /// Takes from `skips` what the way down left.
+    /// How many layers it has, each of which takes one of the skips.
+    pub(super) fn len(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Takes from `skips` what the way down left. `x` is what comes to the `first` layer; `watch` sees
+    /// what comes to each, and for how many layers there are skips left.
     pub(super) fn forward(
         &self,
         mut x: Tensor,
-        emb: &Tensor,
-        context: &Tensor,
+        first: usize,
+        told: Told<'_>,
         skips: &mut Vec<Tensor>,
+        watch: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
-        for layer in &self.layers {
+        for layer in self.layers.iter().skip(first) {
+            watch(skips.len(), &x);
             if let Some(skip) = skips.pop() {
                 x = Tensor::f_cat(&[x, skip], 1)?;
             }
-            x = layer.forward(&x, emb, context)?;
+            x = layer.forward(&x, told)?;
         }
         match (&self.upsample, skips.last()) {
             (Some(upsample), Some(next)) => {

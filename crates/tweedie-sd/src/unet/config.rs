@@ -152,6 +152,18 @@ impl UnetConfig {
         Ok(config)
     }
 
+    /// Skip connections from the way down to the way up: the input's and one a layer or downsampling,
+    /// taken by as many layers.
+    pub fn skip_connections(&self) -> usize {
+        self.layers_per_block.iter().map(|layers| *layers as usize + 1).sum()
+    }
+
+    /// The highest resolution with attention, counted from the input's.
+    pub(super) fn finest_attention(&self) -> Option<usize> {
+        let attends = |(down, up): (&bool, &bool)| *down || *up;
+        self.down_attention.iter().zip(self.up_attention.iter().rev()).position(attends)
+    }
+
     fn check(&self, path: &Path) -> Result<()> {
         let positive = [
             ("sample_size", self.sample_size),

@@ -3,11 +3,13 @@
 mod blocks;
 mod config;
 mod embedding;
+mod shortcuts;
 
 pub use config::{AddedConfig, UnetConfig};
+pub use shortcuts::{Memory, Shortcuts};
 
 use crate::{Error, Result};
-use blocks::{At, Down, Middle, Up};
+use blocks::{At, Down, Middle, Told, Up};
 use embedding::Embedding;
 use tch::{Device, Kind, Tensor};
 use tweedie_core::Cond;
@@ -65,6 +67,59 @@ impl Layers {
         let conv_out = Conv2d::new(&mut p.sub("conv_out"), first, config.out_channels, three)?;
         Ok(Layers { embedding, conv_in, down, middle, up, norm_out, conv_out })
     }
+
+    /// Down, through the middle and up again. With a `deep` feature of an earlier call only the
+    /// outermost layers; without, the feature that a later call may go on from comes back too.
+    fn walk(
+        &self,
+        mut h: Tensor,
+        walk: &Walk<'_>,
+        deep: Option<Tensor>,
+    ) -> tweedie_torch::Result<(Tensor, Option<Tensor>)> {
+        let most = walk.depth.filter(|_| deep.is_some()).unwrap_or(usize::MAX);
+        let mut skips = vec![h.shallow_clone()];
+        for (index, down) in self.down.iter().enumerate() {
+            h = down.forward(h, walk.at(index), &mut skips, most)?;
+        }
+        let whole = deep.is_none();
+        h = match deep {
+            Some(deep) => deep,
+            None => self.middle.forward(&h, walk.at(self.down.len()))?,
+        };
+        let mut feature = None;
+        let mut watch = |left, h: &Tensor| {
+            if whole && walk.depth == Some(left) {
+                feature = Some(h.shallow_clone());
+            }
+        };
+        let mut layers = self.up.iter().map(Up::len).sum::<usize>();
+        for (up, index) in self.up.iter().zip((0..self.up.len()).rev()) {
+            // Layers that have no skip yet lie before the deep feature.
+            let first = layers.saturating_sub(skips.len());
+            layers -= up.len();
+            if first < up.len() {
+                h = up.forward(h, first, walk.at(index), &mut skips, &mut watch)?;
+            }
+        }
+        Ok((h, feature))
+    }
+}
+
+/// How one call goes through the layers.
+struct Walk<'a> {
+    told: Told<'a>,
+    /// The first resolution with attention: where tokens are merged.
+    finest: Option<usize>,
+    /// Skip connections outside the deep feature, where one is kept.
+    depth: Option<usize>,
+}
+
+impl<'a> Walk<'a> {
+    /// What the layers of the `index`-th resolution are told.
+    fn at(&self, index: usize) -> Told<'a> {
+        let merging = self.told.merging.filter(|_| self.finest == Some(index));
+        Told { merging, ..self.told }
+    }
 }
 
 impl Unet {
@@ -109,20 +164,38 @@ impl Unet {
         cond: &Cond,
         guidance: Option<f64>,
     ) -> Result<Tensor> {
+        self.forward_from(x, t, cond, guidance, &mut Memory::default())
+    }
+
+    /// The same with the [`Shortcuts`] of `memory`, which remembers earlier calls of the run.
+    ///
+    /// # Errors
+    /// If the shapes don't fit, or a shortcut's number is out of its range.
+    pub fn forward_from(
+        &self,
+        x: &Tensor,
+        t: &Tensor,
+        cond: &Cond,
+        guidance: Option<f64>,
+        memory: &mut Memory,
+    ) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let context = self.check(x, cond)?;
-        let kind = self.parameters.kind();
+        memory.shortcuts().check(&self.config)?;
+        let (kind, net) = (self.parameters.kind(), &self.layers);
+        let shapes = [x.size(), context.size()];
         let context = context.f_to_kind(kind)?;
-        let net = &self.layers;
         let emb = net.embedding.forward(t, cond.vector.as_ref(), guidance)?;
-        let mut h = net.conv_in.forward(&x.f_to_kind(kind)?)?;
-        let mut skips = vec![h.shallow_clone()];
-        for down in &net.down {
-            h = down.forward(h, &emb, &context, &mut skips)?;
-        }
-        h = net.middle.forward(&h, &emb, &context)?;
-        for up in &net.up {
-            h = up.forward(h, &emb, &context, &mut skips)?;
+        let h = net.conv_in.forward(&x.f_to_kind(kind)?)?;
+        let deep = memory.recall(&shapes);
+        let walk = Walk {
+            told: Told { emb: &emb, context: &context, merging: memory.merging() },
+            finest: self.config.finest_attention(),
+            depth: memory.shortcuts().depth(),
+        };
+        let (h, feature) = net.walk(h, &walk, deep)?;
+        if let Some(feature) = feature {
+            memory.keep(feature, shapes);
         }
         let h = net.norm_out.forward_around(&h, Around { shift: None, silu: true })?;
         Ok(net.conv_out.forward(&h)?.f_to_kind(x.kind())?.f_contiguous()?)

@@ -5,6 +5,7 @@ mod ldm;
 mod lora;
 mod parts;
 mod runs;
+mod shortcuts;
 mod support;
 mod text_broken;
 mod text_inversion;

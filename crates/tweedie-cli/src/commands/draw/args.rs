@@ -11,6 +11,7 @@ use tweedie::samplers::SamplerSpec;
 use tweedie::schedules::GridSpec;
 use tweedie::sd::files::OpenOptions;
 use tweedie::sd::pipeline::{self, GuidanceOptions, NoiseKind, Options, Request};
+use tweedie::sd::unet::Shortcuts;
 use tweedie::torch::runtime;
 
 /// `tweedie txt2img`
@@ -97,6 +98,8 @@ pub(crate) struct Common {
     /// The rule of guidance
     #[arg(long, value_enum, default_value_t)]
     guidance: Rule,
+    #[command(flatten)]
+    faster: Faster,
     /// Decides the noise; further pictures have the seeds that follow
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -165,6 +168,27 @@ pub(crate) struct Common {
     pub(super) json: bool,
 }
 
+/// What makes a picture faster and a little different.
+#[derive(clap::Args, Clone, Copy, Debug)]
+struct Faster {
+    /// Compute the whole UNet at one call in so many only (DeepCache); 1 is off
+    #[arg(long, value_name = "N", default_value_t = Shortcuts::default().cache_interval)]
+    cache_interval: usize,
+    /// Skip connections that are computed at the calls between
+    #[arg(long, value_name = "N", default_value_t = Shortcuts::default().cache_depth)]
+    cache_depth: usize,
+    /// The share of tokens that self-attention merges (ToMe), 0 (off) to 0.75
+    #[arg(long, value_name = "RATIO", default_value_t = Shortcuts::default().merge_ratio)]
+    merge_tokens: f64,
+}
+
+impl From<Faster> for Shortcuts {
+    fn from(faster: Faster) -> Self {
+        let Faster { cache_interval, cache_depth, merge_tokens } = faster;
+        Shortcuts { cache_interval, cache_depth, merge_ratio: merge_tokens }
+    }
+}
+
 /// Rules of guidance.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
 enum Rule {
@@ -197,7 +221,7 @@ fn grid(name: &str) -> Result<GridSpec, String> {
     GridSpec::by_name(name).map_err(|e| e.to_string())
 }
 
-fn interval(text: &str) -> Result<(f64, f64), String> {
+pub(crate) fn interval(text: &str) -> Result<(f64, f64), String> {
     let pair = text
         .split_once(',')
         .and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
@@ -235,6 +259,7 @@ impl Common {
                     Rule::Apg => pipeline::GuidanceRule::Apg,
                 },
             },
+            shortcuts: self.faster.into(),
             seed: self.seed,
             noise: match self.noise {
                 NoiseArg::Seeded => NoiseKind::Seeded,

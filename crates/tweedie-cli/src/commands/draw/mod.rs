@@ -3,7 +3,7 @@
 mod args;
 mod notes;
 
-pub(crate) use args::{Img2Img, Inpaint, Txt2Img};
+pub(crate) use args::{Img2Img, Inpaint, Txt2Img, interval};
 
 use crate::output::{self, Progress, usage};
 use crate::{memory, run};
@@ -78,7 +78,7 @@ fn draw(common: &Common, request: Request) -> Result<()> {
 }
 
 /// What was typed wrong is the typist's fault, the rest is not.
-fn fault(error: Error) -> anyhow::Error {
+pub(crate) fn fault(error: Error) -> anyhow::Error {
     match error {
         Error::Invalid { .. } => output::as_usage(error),
         Error::Torch(Torch::Memory(said)) | Error::Core(Core::Torch(Torch::Memory(said))) => {

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use tweedie::sd::StableDiffusion;
 use tweedie::sd::pipeline::{self, NoiseKind, Request};
+use tweedie::sd::unet::Shortcuts;
 
 /// `parameters`, in the words that other programs read, and `Software`; `hash` tells the model, `k` is
 /// the picture's place in the batch.
@@ -42,8 +43,25 @@ pub(super) fn of(
         let pipeline::Variation { seed, weight } = variation;
         lines.push_str(&format!(", Variation seed: {seed}, Variation seed strength: {weight}"));
     }
+    lines.push_str(&shortcuts(request));
     Ok(vec![
         ("parameters".to_owned(), lines),
         ("Software".to_owned(), concat!("tweedie ", env!("CARGO_PKG_VERSION")).to_owned()),
     ])
+}
+
+/// What was left out, so that the picture can be drawn again.
+fn shortcuts(request: &Request) -> String {
+    let Shortcuts { cache_interval, cache_depth, merge_ratio } = request.shortcuts;
+    let mut said = String::new();
+    if let Some((low, high)) = request.guidance.interval {
+        said += &format!(", Guidance interval: {low}-{high}");
+    }
+    if cache_interval > 1 {
+        said += &format!(", DeepCache interval: {cache_interval}, DeepCache depth: {cache_depth}");
+    }
+    if merge_ratio > 0.0 {
+        said += &format!(", Token merging ratio: {merge_ratio}");
+    }
+    said
 }

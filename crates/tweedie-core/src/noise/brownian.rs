@@ -12,7 +12,7 @@
 //! A sampler's next interval begins where the last ended, so the path's place there is kept: that
 //! is half of the work, and changes no bit of the answer.
 
-use super::{normal::mixture, philox::Key, stream};
+use super::{fill_samples, normal::mixture_from, philox::Key, stream};
 use crate::Result;
 use tch::{Kind, Tensor};
 use tweedie_schedules::NoiseLevel;
@@ -51,10 +51,10 @@ impl Path {
         out: &mut Tensor,
     ) -> Result<()> {
         let fill = |nodes: &[Node], out: &mut Tensor| {
-            tensor::fill_rows_f32(out, |i, values| fill(nodes, of(i), values))
+            fill_samples(out, |i, from, values| fill(nodes, of(i), from, values))
         };
         let Some(between) = Between::of(a, b) else {
-            return Ok(fill(&nodes_between(a, b), out)?);
+            return fill(&nodes_between(a, b), out);
         };
         let float = (Kind::Float, out.device());
         let fits = |t: &Tensor| t.size() == out.size() && t.device() == out.device();
@@ -164,11 +164,11 @@ fn within_cell(cell: u32, t: f64, sign: f64, nodes: &mut Vec<Node>) {
     nodes.push((cell << 8 | node, sign * inside));
 }
 
-/// Fills `out` with the weighted sum of the nodes for a sample.
-fn fill(nodes: &[Node], (seed, sample): (u64, u32), out: &mut [f32]) {
+/// Fills `out` with the weighted sum of the nodes for a sample, from its number `from` on.
+fn fill(nodes: &[Node], (seed, sample): (u64, u32), from: usize, out: &mut [f32]) {
     let key = |draw| Key { seed, stream: stream::BROWNIAN, sample, draw };
     let terms: Vec<_> = nodes.iter().map(|&(node, w)| (key(node), w as f32)).collect();
-    mixture(&terms, out);
+    mixture_from(&terms, from, out);
 }
 
 #[cfg(test)]
@@ -241,7 +241,7 @@ mod tests {
             let ours = at(&mut path, a, b, Kind::Float);
             let mut direct = Tensor::empty(shape, tch::kind::FLOAT_CPU);
             let nodes = nodes_between(a, b);
-            tensor::fill_rows_f32(&mut direct, |i, v| fill(&nodes, key(i), v)).unwrap();
+            fill_samples(&mut direct, |i, from, v| fill(&nodes, key(i), from, v)).unwrap();
             let off = f64::try_from((&ours - direct).abs().max()).unwrap();
             assert!(off < 2e-5, "{a} to {b}: {off}");
             assert!(ours.equal(&at(&mut Path::default(), a, b, Kind::Float)));

@@ -15,6 +15,7 @@ pub use brownian::clock;
 pub use normal::normals;
 
 use crate::{Error, Result};
+use normal::{GROUP, normals_from};
 use philox::Key;
 use std::collections::VecDeque;
 use tch::{Device, Kind, Tensor};
@@ -199,9 +200,9 @@ impl Noise {
                     (Some(path), Some((a, b))) => {
                         path.increment(clock(a), clock(b), |i| seeds.of(i, first), out)
                     }
-                    _ => fill(out, |i, values| {
+                    _ => fill_samples(out, |i, from, values| {
                         let (seed, sample) = seeds.of(i, first);
-                        normals(Key { seed, stream, sample, draw }, values);
+                        normals_from(Key { seed, stream, sample, draw }, from, values);
                     }),
                 }
             }
@@ -239,10 +240,27 @@ fn check(shape: &[i64], kind: Kind) -> Result<()> {
     }
 }
 
-/// Fills `[batch, …]`, a sample at a time. The numbers are those of single precision whatever the
-/// kind, so that a sample is the same picture in every kind.
-fn fill(out: &mut Tensor, f: impl Fn(usize, &mut [f32]) + Sync) -> Result<()> {
-    Ok(tensor::fill_rows_f32(out, f)?)
+/// A large sample is cut in up to so many parts, for threads to share.
+const MOST_PARTS: usize = 16;
+/// What is worth a thread.
+const LEAST_PART: usize = 1 << 12;
+
+/// Fills `[batch, …]`: `f` gets the sample's number in the batch, where in the sample its part begins,
+/// and the part. The numbers are those of single precision whatever the kind, so that a sample is the
+/// same picture in every kind.
+fn fill_samples(out: &mut Tensor, f: impl Fn(usize, usize, &mut [f32]) + Sync) -> Result<()> {
+    let batch = out.size()[0].max(1) as usize;
+    let each = out.numel() / batch;
+    let whole = |parts: &usize| each % (parts * GROUP) == 0 && each / parts >= LEAST_PART;
+    let parts = (1..=MOST_PARTS).rev().find(whole).unwrap_or(1);
+    let part = each / parts;
+    let of_part = |i: usize, values: &mut [f32]| f(i / parts, i % parts * part, values);
+    if parts == 1 || !out.is_contiguous() {
+        return Ok(tensor::fill_rows_f32(out, |i, values| f(i, 0, values))?);
+    }
+    let view = out.f_view([(batch * parts) as i64, part as i64]);
+    let mut view = view.map_err(tweedie_torch::Error::from)?;
+    Ok(tensor::fill_rows_f32(&mut view, of_part)?)
 }
 
 #[cfg(test)]
@@ -281,6 +299,20 @@ mod tests {
         let one = run(1);
         for threads in [2, 3, 7] {
             assert!(run(threads) == one, "{threads} threads");
+        }
+    }
+
+    /// Cut in parts or not, a sample has the numbers of its key in their order.
+    #[test]
+    fn parts_of_a_sample_make_the_whole() {
+        for each in [5000, 8192, 16384, 3 * 4096] {
+            let mut expected = vec![0.0; each];
+            for kind in [Kind::Float, Kind::Double] {
+                let x = Noise::seeded(9).initial(&[2, each as i64], kind, CPU).unwrap();
+                let key = Key { seed: 9, stream: stream::SAMPLING, sample: 1, draw: INITIAL };
+                normals(key, &mut expected);
+                assert_eq!(bits(&x.get(1)), expected);
+            }
         }
     }
 

@@ -8,14 +8,22 @@ use super::philox::{Blocks, Key, LANES, blocks};
 use pulp::{Arch, Simd, WithSimd};
 use std::f32::consts::LN_2;
 
+/// So many numbers are made together.
+pub(super) const GROUP: usize = 4 * LANES;
+
 /// Fills `out` with standard normal numbers; the first n do not depend on how many are asked for.
 pub fn normals(key: Key, out: &mut [f32]) {
-    Arch::new().dispatch(Fill { out, source: key });
+    normals_from(key, 0, out);
 }
 
-/// Fills `out` with `Σ weightᵢ·zᵢ`, the numbers zᵢ being those that [`normals`] gives for a key.
-pub(super) fn mixture(terms: &[(Key, f32)], out: &mut [f32]) {
-    Arch::new().dispatch(Fill { out, source: terms });
+/// The same from the number `from` on, a multiple of [`GROUP`].
+pub(super) fn normals_from(key: Key, from: usize, out: &mut [f32]) {
+    Arch::new().dispatch(Fill { out, from, source: key });
+}
+
+/// Fills `out` with `Σ weightᵢ·zᵢ`, the numbers zᵢ being those that [`normals_from`] gives for a key.
+pub(super) fn mixture_from(terms: &[(Key, f32)], from: usize, out: &mut [f32]) {
+    Arch::new().dispatch(Fill { out, from, source: terms });
 }
 
 /// Where numbers come from, so many at once.
@@ -49,6 +57,7 @@ impl Source for &[(Key, f32)] {
 /// What is compiled once for each width of vectors. All give the same bits: nothing is contracted.
 struct Fill<'a, S> {
     out: &'a mut [f32],
+    from: usize,
     source: S,
 }
 
@@ -57,9 +66,9 @@ impl<N: Source> WithSimd for Fill<'_, N> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        const GROUP: usize = 4 * LANES;
+        let first = self.from / GROUP;
         for (group, chunk) in self.out.chunks_mut(GROUP).enumerate() {
-            let z = self.source.group((group * LANES) as u32);
+            let z = self.source.group(((first + group) * LANES) as u32);
             match <&mut [f32; GROUP]>::try_from(&mut *chunk) {
                 Ok(whole) => interleave(&z, whole),
                 Err(_) => {
@@ -73,7 +82,7 @@ impl<N: Source> WithSimd for Fill<'_, N> {
 }
 
 #[inline(always)]
-fn interleave(z: &[[f32; LANES]; 4], out: &mut [f32; 4 * LANES]) {
+fn interleave(z: &[[f32; LANES]; 4], out: &mut [f32; GROUP]) {
     for (word, lanes) in z.iter().enumerate() {
         for (lane, value) in lanes.iter().enumerate() {
             out[word * LANES + lane] = *value;
@@ -186,8 +195,9 @@ mod tests {
         let key = Key { seed: 11, stream: 1, sample: 2, draw: 3 };
         let terms = [(key, 0.3), (Key { draw: 4, ..key }, -0.7)];
         let (mut wide, mut scalar) = ([0.0; 500], [0.0; 500]);
-        mixture(&terms, &mut wide);
-        pulp::Scalar::new().vectorize(Fill { out: &mut scalar, source: &terms[..] });
+        mixture_from(&terms, GROUP, &mut wide);
+        let source = &terms[..];
+        pulp::Scalar::new().vectorize(Fill { out: &mut scalar, from: GROUP, source });
         assert_eq!(wide.map(f32::to_bits), scalar.map(f32::to_bits));
     }
 
@@ -198,5 +208,7 @@ mod tests {
         normals(key, &mut long);
         normals(key, &mut short);
         assert_eq!(short, long[..77]);
+        normals_from(key, GROUP, &mut short);
+        assert_eq!(short, long[GROUP..GROUP + 77]);
     }
 }

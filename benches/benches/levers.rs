@@ -39,7 +39,12 @@ fn memory(c: &mut Criterion) {
         runtime::init(&Runtime { keep_memory, ..Default::default() }).expect("valid");
         group.bench_function(name, |b| {
             b.iter(|| {
-                network.forward(&x, &sigma, None).expect("shapes fit").square().mean(None).backward();
+                network
+                    .forward(&x, &sigma, None)
+                    .expect("shapes fit")
+                    .square()
+                    .mean(None)
+                    .backward();
                 network.parameters().clear_grads().expect("gradients");
             });
         });

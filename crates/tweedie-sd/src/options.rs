@@ -30,7 +30,8 @@ pub(crate) fn read_small(path: &Path, most: u64) -> Result<String> {
 /// A small JSON file.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, most: u64) -> Result<T> {
     let text = read_small(path, most)?;
-    serde_json::from_str(&text).map_err(|e| Error::model(path, format!("its JSON is broken or cut off: {e}")))
+    serde_json::from_str(&text)
+        .map_err(|e| Error::model(path, format!("its JSON is broken or cut off: {e}")))
 }
 
 impl Options {

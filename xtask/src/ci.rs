@@ -27,8 +27,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.no_test {
         stages.push(("tests", || suite::test(&[])));
     }
-    stages.extend::<[Stage; 4]>([
+    stages.extend::<[Stage; 5]>([
         ("lints", lints),
+        ("hub", hub),
         ("docs", docs),
         ("schedules alone", schedules_alone),
         ("examples", examples),
@@ -52,6 +53,16 @@ fn lints() -> Result<()> {
     setup::ensure()?;
     let args = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     workspace::run(workspace::cargo().args(args))
+}
+
+/// The one feature that is off by default, against a server on this machine.
+fn hub() -> Result<()> {
+    setup::ensure()?;
+    let feature = ["--package", "tweedie-sd", "--features", "hf-hub"];
+    let lints = [&["clippy"][..], &feature, &["--all-targets", "--", "-D", "warnings"]].concat();
+    workspace::run(workspace::cargo().args(lints))?;
+    let tests = [&["test"][..], &feature, &["--test", "it", "hub::"]].concat();
+    workspace::run(workspace::cargo().args(tests).env("OMP_NUM_THREADS", "1"))
 }
 
 /// What must hold of docs is denied in `[workspace.lints]`: a `RUSTDOCFLAGS`

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Img2Img(Box<draw::Img2Img>),
     /// Draw a part of a picture anew
     Inpaint(Box<draw::Inpaint>),
+    /// Draw a picture larger: enlarge it, add noise and draw its detail anew
+    Upscale(Box<draw::Upscale>),
     /// Measure how good samples are, against the data
     Eval(eval::Args),
     /// Draw the loss and the samples of a run

@@ -84,13 +84,17 @@ pub(crate) fn is_broken_pipe(err: &anyhow::Error) -> bool {
 
 /// Sends `tracing` events to stderr: warnings, or what `RUST_LOG` names, or all with `--verbose`.
 pub(crate) fn trace(verbose: bool) {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+    let ansi = io::stderr().is_terminal();
+    let shown = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(ansi);
     if !verbose && std::env::var_os("RUST_LOG").is_none() {
+        // For readers, not for logs; and no filter's grammar to set up at each start.
+        shown.with_max_level(LevelFilter::WARN).without_time().with_target(false).init();
         return;
     }
     let fallback = EnvFilter::new(if verbose { "debug" } else { "warn" });
     let filter = EnvFilter::try_from_default_env().unwrap_or(fallback);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    shown.with_env_filter(filter).init();
 }
 
 /// Progress of long work.

@@ -34,6 +34,16 @@ pub enum Error {
         /// What is wrong with it, and what was expected.
         problem: String,
     },
+    /// A file of a model on the Hugging Face Hub cannot be had.
+    #[error("hub:{repo}: {file} cannot be fetched: {source}")]
+    Hub {
+        /// The model, `owner/name`.
+        repo: String,
+        /// Which file.
+        file: String,
+        /// What was said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A part whose weights do not fit its settings.
     #[error("{part}: {source}")]
     Weights {

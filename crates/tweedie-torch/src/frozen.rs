@@ -6,6 +6,7 @@
 //! first call, and the plain weights are let go. Where libtorch cannot, the plain layer is used.
 #![allow(unsafe_code)]
 
+use crate::low_rank::{self, LowRank};
 use crate::parameters::{Conv2dConfig, Init, Scope, like};
 use crate::{Error, Result, ffi};
 use std::cell::{OnceCell, RefCell};
@@ -55,6 +56,7 @@ fn raw_option(t: Option<&Tensor>) -> ffi::Raw {
 pub struct Linear {
     weight: Weight,
     bias: Option<Tensor>,
+    beside: Vec<LowRank>,
 }
 
 impl Linear {
@@ -83,8 +85,9 @@ impl Linear {
             ));
         }
         let weight = scope.as_stored("weight", shape, Init::Zeros)?.f_flatten(1, -1)?;
+        let beside = scope.low_rank("weight")?;
         let bias = if bias { Some(scope.tensor("bias", &shape[..1], Init::Zeros)?) } else { None };
-        Ok(Linear { weight: Weight::new(weight), bias })
+        Ok(Linear { weight: Weight::new(weight), bias, beside })
     }
 
     /// `[…, inputs]`, in the weight's kind, to `[…, outputs]`.
@@ -92,6 +95,13 @@ impl Linear {
     /// # Errors
     /// If the shape does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        low_rank::add(self.product(x)?, &self.beside, |LowRank { down, up, .. }| {
+            let none = None::<&Tensor>;
+            Ok(x.f_linear(&like(down, x), none)?.f_linear(&like(up, x), none)?)
+        })
+    }
+
+    fn product(&self, x: &Tensor) -> Result<Tensor> {
         let size = x.size();
         let rows = size[..size.len().saturating_sub(1)].iter().product::<i64>();
         // A few rows are bound by reading the weight, whatever its layout.
@@ -121,6 +131,8 @@ pub struct Conv2d {
     weight: Weight,
     bias: Option<Tensor>,
     config: Conv2dConfig,
+    /// `down` is `[rank, inputs, kernel, kernel]`, `up` `[outputs, rank, 1, 1]`.
+    beside: Vec<LowRank>,
 }
 
 impl Conv2d {
@@ -150,8 +162,18 @@ impl Conv2d {
         }
         let weight =
             scope.as_stored("weight", &[outputs, inputs / groups, kernel, kernel], Init::Zeros)?;
+        let convolution = |LowRank { down, up, scale }: LowRank| -> Result<LowRank> {
+            let down = down.f_view([-1, inputs / groups, kernel, kernel])?;
+            Ok(LowRank { down, up: up.f_view([outputs, -1, 1, 1])?, scale })
+        };
+        let beside = scope.low_rank("weight")?.into_iter().map(convolution);
+        let beside = beside.collect::<Result<Vec<_>>>()?;
+        if groups > 1 && !beside.is_empty() {
+            let expected = "of a convolution without groups";
+            return Err(Error::invalid("a low-rank term", format!("{config:?}"), expected));
+        }
         let bias = if bias { Some(scope.tensor("bias", &[outputs], Init::Zeros)?) } else { None };
-        Ok(Conv2d { weight: Weight::new(weight), bias, config })
+        Ok(Conv2d { weight: Weight::new(weight), bias, config, beside })
     }
 
     /// `[batch, inputs, height, width]`, in the weight's kind, to `[batch, outputs, …]`.
@@ -159,6 +181,15 @@ impl Conv2d {
     /// # Errors
     /// If the shape does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let Conv2dConfig { stride, padding, .. } = self.config;
+        low_rank::add(self.convolution(x)?, &self.beside, |LowRank { down, up, .. }| {
+            let (stride, padding, none) = ([stride; 2], [padding; 2], None::<&Tensor>);
+            let h = x.f_conv2d(&like(down, x), none, stride, padding, [1, 1], 1)?;
+            Ok(h.f_conv2d(&like(up, x), none, [1, 1], [0, 0], [1, 1], 1)?)
+        })
+    }
+
+    fn convolution(&self, x: &Tensor) -> Result<Tensor> {
         let Conv2dConfig { stride, padding, groups, .. } = self.config;
         let input: [i64; 4] = match x.size()[..] {
             [n, c, h, w] => [n, c, h, w],
@@ -205,6 +236,7 @@ impl Conv2d {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::low_rank::SharedScale;
     use crate::parameters::Parameters;
     use crate::weights::Store;
     use tch::{Device, Kind};
@@ -247,6 +279,49 @@ mod tests {
                 close(&y, &x.conv2d(&weight, Some(&bias), [2, 2], [1, 1], [1, 1], 1), kind);
             }
         }
+    }
+
+    /// `y = (W + s·B·A)·x`, and at a scale of 0 exactly `W·x`.
+    #[test]
+    fn low_rank_terms_lie_beside_the_weight() {
+        let scale = SharedScale::new(0.5);
+        let beside = |shape: &[i64], inputs: i64| {
+            let (down, up) = (random(&[3, inputs], 7), random(&[shape[0], 3], 8));
+            let delta = up.matmul(&down).view(shape) * 0.5;
+            let term = LowRank { down, up, scale: scale.clone() };
+            let mut store = Store::default();
+            store.insert("weight", random(shape, 1));
+            store.insert("bias", random(&shape[..1], 2));
+            store.lay_beside("weight", term);
+            (Parameters::stored(store, Kind::Float, Device::Cpu), random(shape, 1) + delta)
+        };
+        let bias = |n| random(&[n], 2);
+        let (mut p, sum) = beside(&[48, 64], 64);
+        let linear = Linear::new(&mut p.root(), 64, 48, true).unwrap();
+        p.finish(|_| false).unwrap();
+        let (mut q, ..) = parameters(&[48, 64], Kind::Float);
+        let plain = Linear::new(&mut q.root(), 64, 48, true).unwrap();
+        for rows in [20, 2] {
+            let x = random(&[rows, 64], 3);
+            scale.set(0.5);
+            let y = linear.forward(&x).unwrap();
+            close(&y, &x.linear(&sum, Some(&bias(48))), Kind::Float);
+            scale.set(0.0);
+            assert_eq!(linear.forward(&x).unwrap(), plain.forward(&x).unwrap());
+        }
+        scale.set(0.5);
+        let (mut p, sum) = beside(&[32, 16, 3, 3], 144);
+        let config = Conv2dConfig { stride: 2, ..Conv2dConfig::default() };
+        let conv = Conv2d::new(&mut p.root(), 16, 32, config).unwrap();
+        let x = random(&[2, 16, 8, 9], 4);
+        let expected = x.conv2d(&sum, Some(&bias(32)), [2, 2], [1, 1], [1, 1], 1);
+        close(&conv.forward(&x).unwrap(), &expected, Kind::Float);
+
+        // A layer that knows of no terms must not pass over one.
+        let (mut p, _) = beside(&[48, 64], 64);
+        crate::parameters::Linear::new(&mut p.root(), 64, 48, true).unwrap();
+        let error = p.finish(|_| false).unwrap_err().to_string();
+        assert!(error.contains("weight is weight, expected of a layer that takes it"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod layers;
 
 pub use layers::{Conv2d, Conv2dConfig, Embedding, GroupNorm, LayerNorm, Linear, RmsNorm, like};
 
+use crate::low_rank::LowRank;
 use crate::weights::{self, Mismatch, Store};
 use crate::{Error, Result, optim, rng::Generator};
 use std::collections::HashSet;
@@ -26,7 +27,7 @@ pub struct Parameters {
 #[derive(Debug)]
 enum Source {
     Drawn(Generator),
-    Stored { store: Store, mismatch: Mismatch },
+    Stored { store: Box<Store>, mismatch: Mismatch },
 }
 
 /// How a parameter starts.
@@ -72,7 +73,11 @@ impl Parameters {
     /// lay out its weights anew and let go of them. Once the network is made,
     /// [`finish`](Self::finish) tells whether the store had what it needs.
     pub fn stored(store: Store, kind: Kind, device: Device) -> Self {
-        Self::from(Source::Stored { store, mismatch: Mismatch::default() }, kind, device)
+        Self::from(
+            Source::Stored { store: Box::new(store), mismatch: Mismatch::default() },
+            kind,
+            device,
+        )
     }
 
     fn from(source: Source, kind: Kind, device: Device) -> Self {
@@ -87,6 +92,10 @@ impl Parameters {
     pub fn finish(&mut self, ignored: impl Fn(&str) -> bool) -> Result<()> {
         let Source::Stored { store, mismatch } = &mut self.source else { return Ok(()) };
         let rest = std::mem::take(store);
+        if let Some(name) = rest.names_beside().next() {
+            let expected = "of a layer that takes it: it can only be added to the weight";
+            return Err(Error::invalid("a low-rank term's weight", name, expected));
+        }
         let unexpected = rest.names().filter(|name| !ignored(name));
         mismatch.unexpected = unexpected.map(str::to_owned).collect();
         match mismatch.is_empty() {
@@ -185,6 +194,14 @@ impl Scope<'_> {
             return tensor;
         }
         self.tensor(name, shape, init)
+    }
+
+    /// The terms that lie beside a stored weight, in the parameters' kind and on their device.
+    pub(crate) fn low_rank(&mut self, name: &str) -> Result<Vec<LowRank>> {
+        let (kind, device) = (self.parameters.kind, self.parameters.device);
+        let Source::Stored { store, .. } = &mut self.parameters.source else { return Ok(vec![]) };
+        let terms = store.remove_beside(&format!("{}{name}", self.prefix));
+        terms.iter().map(|term| term.to(kind, device)).collect()
     }
 
     /// Starts a parameter anew: what follows its layer's own beginning, as networks do that were

@@ -2,6 +2,7 @@
 //!
 //! # Features
 //! Each crate is a module here, behind a feature of the same name; all are on by default.
+//! `hf-hub`, which is not, lets `sd` fetch models from the Hugging Face Hub.
 //! Without default features there is only [`schedules`], and no libtorch.
 
 pub use tweedie_schedules as schedules;

@@ -18,6 +18,8 @@ const ALLOWED: &[&str] = &[
     "BSD-3-Clause",
     "BSL-1.0",
     "CC0-1.0",
+    // Of data: the root certificates of webpki-roots.
+    "CDLA-Permissive-2.0",
     "ISC",
     "Unicode-3.0",
     "Unlicense",

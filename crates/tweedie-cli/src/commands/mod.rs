@@ -25,6 +25,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Txt2Img(args) => draw::txt2img(*args)?,
         Command::Img2Img(args) => draw::img2img(*args)?,
         Command::Inpaint(args) => draw::inpaint(*args)?,
+        Command::Upscale(args) => draw::upscale(*args)?,
         Command::Eval(args) => eval::run(args)?,
         Command::Plot(args) => plot::run(args)?,
         Command::Report(args) => report::run(args)?,

@@ -2,7 +2,7 @@
 //!
 //! The models are tweedie-sd's own fixtures, tiny and made by diffusers.
 
-use crate::support::{copy, json, stdout};
+use crate::support::{copy, json, stdout, tweedie};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tweedie::sd::files::Part;
@@ -63,7 +63,11 @@ fn pixels(path: &Path) -> Vec<f32> {
 
 /// Grey levels between a file and a picture of the fixtures.
 fn off(path: &Path, case: &str) -> i32 {
-    let store = Store::open(&golden("sd15.safetensors")).unwrap();
+    off_of("sd15", path, case)
+}
+
+fn off_of(pipeline: &str, path: &Path, case: &str) -> i32 {
+    let store = Store::open(&golden(&format!("{pipeline}.safetensors"))).unwrap();
     let image = store.get(&format!("run.{case}.image")).unwrap().unwrap();
     let expected = to_f32(&(image.permute([0, 2, 3, 1]) * 255.0).round()).unwrap();
     let found = pixels(path);
@@ -113,6 +117,67 @@ fn a_picture_becomes_diffusers_picture() {
         assert!(off(&folder.path().join("a.png"), case) <= 1, "{case}");
     }
     assert!(notes(&folder.path().join("a.png")).contains("Denoising strength: "));
+}
+
+/// diffusers' ensemble of experts: the base ends at 0.6, the refiner goes on.
+#[test]
+fn a_refiner_ends_what_the_base_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = std::fs::read_to_string(golden("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let case = &manifest["refiner"]["second-part"];
+    let text = |key: &str| case[key].as_str().unwrap().to_owned();
+    let [base, refiner] = ["sdxl", "refiner"].map(|name| golden(name).display().to_string());
+    let args = ["txt2img", "--model", &base, "--refiner", &refiner, "--prompt", &text("prompt")];
+    let args = args.map(str::to_owned);
+    let more = "--refiner-start 0.6 --noise torch --steps 5 --width 32 --height 32 -o a.png";
+    let negative = ["--negative-prompt".to_owned(), text("negative_prompt")];
+    let more: Vec<&str> = more.split(' ').collect();
+    run(folder.path(), &[&args[..], &negative].concat(), &more);
+    let picture = folder.path().join("a.png");
+    assert!(off_of("refiner", &picture, "second-part") <= 1);
+    assert!(notes(&picture).contains(", Refiner: refiner, Refiner switch at: 0.6"));
+}
+
+/// The second pass of a hires-fix over a picture that is there: img2img at the larger size.
+#[test]
+fn a_picture_is_drawn_larger() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (model, small) = (golden("sd15"), golden("init.png"));
+    let (model, small) = (model.to_str().unwrap(), small.to_str().unwrap());
+    let with = ["--model", model, "--prompt", "a cat", "--steps", "4", "--strength", "0.5"];
+    let upscale = |more: &[&str]| {
+        stdout(folder.path(), &[&["upscale", "--image", small][..], &with, more].concat())
+    };
+    upscale(&["-o", "twice.png"]);
+    assert_eq!(Picture::open(&at("twice.png")).unwrap().size(), (64, 64));
+    upscale(&["--scale", "1.5", "--tiled", "-o", "half.png"]);
+    assert_eq!(Picture::open(&at("half.png")).unwrap().size(), (48, 48));
+    upscale(&["--width", "64", "--height", "48", "-o", "wide.png"]);
+    assert_eq!(Picture::open(&at("wide.png")).unwrap().size(), (64, 48));
+    let same = ["--init", small, "--width", "64", "--height", "64", "-o", "same.png"];
+    stdout(folder.path(), &[&["img2img"][..], &with, &same].concat());
+    assert_eq!(pixels(&at("twice.png")), pixels(&at("same.png")));
+}
+
+/// What is cut off a prompt is told to everybody, once.
+#[test]
+fn a_prompt_that_is_too_long_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for (model, long) in [("sd15", false), ("sdxl", false), ("sd15", true)] {
+        let (model, prompt) = (golden(model), format!("{}zebra", "a cat ".repeat(80)));
+        let draw = ["txt2img", "--model", model.to_str().unwrap(), "--prompt", &prompt];
+        let more = "--steps 1 --width 32 --height 32 -o a.png --force".split(' ');
+        let mut command = tweedie(folder.path());
+        command.args(draw).args(more).args(long.then_some("--long-prompts"));
+        let output = command.output().unwrap();
+        assert!(output.status.success());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let told = said.matches("the prompt is too long").count();
+        assert_eq!(told, usize::from(!long), "{said}");
+        assert!(long || said.contains("zebra"), "{said}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A pipeline as diffusers saves it: `model_index.json` and a folder for each part.
 
-use super::{Part, weights};
+use super::{Part, parts};
 use crate::clip::ClipConfig;
 use crate::options::Options;
 use crate::scheduler::SchedulerConfig;
@@ -27,6 +27,8 @@ pub struct Pipeline {
     pub xl: bool,
     /// Whether it is SDXL's refiner, which has the second text encoder alone.
     pub refiner: bool,
+    /// Whether it is one of latent consistency models.
+    pub consistent: bool,
     /// Whether no negative prompt means zeros, not an empty prompt (SDXL base).
     pub zeros_for_no_prompt: bool,
     /// Whether an aesthetic score takes the place of the target size (SDXL's refiner).
@@ -49,7 +51,7 @@ impl Folder {
     /// Reads what a folder says of itself; no weights yet. `variant` is `fp16` and the like.
     ///
     /// # Errors
-    /// If it is no pipeline, or one that is not known.
+    /// If it is no pipeline, one that is not known, or has no weights of that variant.
     pub fn open(path: &Path, variant: Option<&str>) -> Result<Self> {
         let index = path.join("model_index.json");
         if !index.exists() {
@@ -57,6 +59,11 @@ impl Folder {
             return Err(Error::model(path, problem));
         }
         let pipeline = Pipeline::parse(Options::read(&index)?)?;
+        if let Some(variant) = variant {
+            let there = Part::ALL.into_iter().filter(|part| path.join(part.folder()).is_dir());
+            let list = |part: Part| Ok((part, parts::list(&path.join(part.folder()))?));
+            parts::check_variant(path, variant, &there.map(list).collect::<Result<Vec<_>>>()?)?;
+        }
         Ok(Folder { path: path.to_path_buf(), variant: variant.map(str::to_owned), pipeline })
     }
 
@@ -99,7 +106,7 @@ impl Folder {
     /// # Errors
     /// If they are missing or broken.
     pub fn store(&self, part: Part) -> Result<Store> {
-        weights_of(&self.part(part.folder())?, part, self.variant.as_deref())
+        parts::weights(&self.part(part.folder())?, part, self.variant.as_deref())
     }
 
     /// The tokenizer of a text encoder.
@@ -133,15 +140,6 @@ impl Folder {
     }
 }
 
-/// The weights of a part in its folder.
-pub(super) fn weights_of(folder: &Path, part: Part, variant: Option<&str>) -> Result<Store> {
-    let stem = match part {
-        Part::Unet | Part::Vae => "diffusion_pytorch_model",
-        Part::TextEncoder | Part::TextEncoder2 => "model",
-    };
-    weights(folder, stem, variant)
-}
-
 impl Pipeline {
     /// Its text encoders: one, or SDXL's two.
     pub fn text_parts(self) -> &'static [Part] {
@@ -162,6 +160,7 @@ impl Pipeline {
         let xl = class.contains("XL");
         let pipeline = Pipeline {
             xl,
+            consistent: class.starts_with("LatentConsistencyModel"),
             refiner: xl && !has(&o, "text_encoder"),
             zeros_for_no_prompt: o.or("force_zeros_for_empty_prompt", xl)?,
             aesthetics_score: o.or("requires_aesthetics_score", false)?,

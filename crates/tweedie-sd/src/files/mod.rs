@@ -1,13 +1,13 @@
 //! What a model is on disk: a folder as diffusers saves it, or one file.
 
 mod folder;
+#[cfg(feature = "hf-hub")]
+pub mod hub;
 pub mod inspect;
 pub mod ldm;
 mod part;
 mod parts;
 mod single;
-
-pub(crate) use parts::weights;
 
 pub use folder::{Folder, Pipeline};
 pub use part::Part;
@@ -21,6 +21,7 @@ use crate::unet::UnetConfig;
 use crate::vae::VaeConfig;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
+use tweedie_torch::low_rank::SharedScale;
 use tweedie_torch::weights::Store;
 
 /// Which of several files of a model are used, and what is laid over them.
@@ -34,6 +35,9 @@ pub struct OpenOptions {
     pub tokenizer: Option<PathBuf>,
     /// LoRA files, each with its scale: they are added to the weights.
     pub loras: Vec<(PathBuf, f64)>,
+    /// Whether they stay beside the weights instead, and are added to what these give: each step takes a
+    /// little longer, and [`Files::set_lora_scales`] may change the scales from one picture to the next.
+    pub live_loras: bool,
 }
 
 /// A model on disk. Its settings are read, its weights are not yet.
@@ -43,7 +47,7 @@ pub struct Files {
     options: OpenOptions,
     unet: UnetConfig,
     vae: VaeConfig,
-    loras: Vec<(Lora, f64)>,
+    loras: Vec<(Lora, SharedScale)>,
     modules: Modules,
 }
 
@@ -62,7 +66,13 @@ impl Files {
         refuse_pickle(path)?;
         let layout = match path.is_dir() {
             true => Layout::Folder(Folder::open(path, options.variant.as_deref())?),
-            false => Layout::Single(Box::new(Single::open(path)?)),
+            false => match &options.variant {
+                None => Layout::Single(Box::new(Single::open(path)?)),
+                Some(variant) => {
+                    let problem = format!("it is one file, which has no variant {variant:?}");
+                    return Err(Error::model(path, problem));
+                }
+            },
         };
         let (unet, own) = match &layout {
             Layout::Folder(folder) => (folder.unet_config()?, folder.vae_config()),
@@ -90,14 +100,36 @@ impl Files {
         }
         for (path, scale) in &self.options.loras {
             refuse_pickle(path)?;
-            self.loras.push((Lora::open(path)?, *scale));
+            self.loras.push((Lora::open(path)?, SharedScale::new(*scale)));
         }
         self.adapters().map(drop)
     }
 
     fn adapters(&self) -> Result<Vec<Adapter<'_>>> {
-        let loras: Vec<_> = self.loras.iter().map(|(lora, scale)| (lora, *scale)).collect();
+        let loras: Vec<_> = self.loras.iter().map(|(lora, scale)| (lora, scale.get())).collect();
         lora::adapters(&loras, &self.modules)
+    }
+
+    /// Changes the scales of the LoRA files, in their order: of live ones, for all that is drawn from now
+    /// on, without loading anything again.
+    ///
+    /// # Errors
+    /// If the files are fused with the weights, there are more or fewer of them, or a scale is not
+    /// finite.
+    pub fn set_lora_scales(&self, scales: &[f64]) -> Result<()> {
+        if !self.options.live_loras {
+            let expected = "LoRA files that were opened with live_loras";
+            return Err(Error::invalid("the LoRA files", "fused with the weights", expected));
+        }
+        if scales.len() != self.loras.len() {
+            let expected = format!("{}, one for each LoRA file", self.loras.len());
+            return Err(Error::invalid("the number of scales", scales.len(), expected));
+        }
+        if let Some(scale) = scales.iter().find(|scale| !scale.is_finite()) {
+            return Err(Error::invalid("a LoRA's scale", scale, "a finite number"));
+        }
+        self.loras.iter().zip(scales).for_each(|((_, own), scale)| own.set(*scale));
+        Ok(())
     }
 
     /// Where it is.
@@ -140,7 +172,7 @@ impl Files {
     /// If its files cannot be read.
     pub fn vae(&self) -> Result<Store> {
         match &self.options.vae {
-            Some(vae) => folder::weights_of(vae, Part::Vae, self.options.variant.as_deref()),
+            Some(vae) => parts::weights(vae, Part::Vae, self.options.variant.as_deref()),
             None => self.store(Part::Vae),
         }
     }
@@ -199,9 +231,20 @@ impl Files {
         self.unet.in_channels == 2 * self.vae.latent_channels + 1
     }
 
-    /// The weights of a part, with the LoRA files added.
+    /// The weights of a part, with the LoRA files added or beside them.
     fn store(&self, part: Part) -> Result<Store> {
         let mut store = self.plain_store(part)?;
+        if self.options.live_loras {
+            for (lora, scale) in &self.loras {
+                let adapters = lora::adapters(&[(lora, scale.get())], &self.modules)?;
+                for adapter in adapters.iter().filter(|adapter| adapter.part == part) {
+                    for (layer, _) in &adapter.terms {
+                        store.lay_beside(adapter.name.as_str(), layer.beside(scale)?);
+                    }
+                }
+            }
+            return Ok(store);
+        }
         for adapter in self.adapters()?.iter().filter(|adapter| adapter.part == part) {
             if let Some(weight) = store.get(&adapter.name)? {
                 store.insert(adapter.name.as_str(), adapter.fuse(&weight)?);

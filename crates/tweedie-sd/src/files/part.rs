@@ -28,6 +28,14 @@ impl Part {
             Part::TextEncoder2 => "text_encoder_2",
         }
     }
+
+    /// What its weights' files are called there, in front of `.safetensors`.
+    pub(super) fn stem(self) -> &'static str {
+        match self {
+            Part::Unet | Part::Vae => "diffusion_pytorch_model",
+            Part::TextEncoder | Part::TextEncoder2 => "model",
+        }
+    }
 }
 
 impl fmt::Display for Part {

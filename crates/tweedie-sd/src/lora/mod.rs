@@ -3,7 +3,8 @@
 //!
 //! Files of kohya's, peft's and diffusers' styles are read, for linear layers and convolutions
 //! (LoCon). [`adapters`] finds the layers of a model that one or several files change; each
-//! [`Adapter`] gives the difference of one weight, or the weight with it added.
+//! [`Adapter`] gives the difference of one weight, or the weight with it added. [`Layer::beside`] is
+//! for layers that keep their weight and add `scale · alpha / rank · up · (down · x)` to what it gives.
 
 mod adapter;
 mod keys;
@@ -20,6 +21,7 @@ use metadata::Metadata;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
+use tweedie_torch::low_rank::{LowRank, SharedScale};
 use tweedie_torch::tensor::all_finite;
 use tweedie_torch::weights::Store;
 
@@ -49,6 +51,16 @@ impl Layer {
     /// How many directions it has.
     pub fn rank(&self) -> i64 {
         self.down.size().first().copied().unwrap_or(1)
+    }
+
+    /// It as a term beside its weight, times `scale`.
+    ///
+    /// # Errors
+    /// If libtorch refuses.
+    pub fn beside(&self, scale: &SharedScale) -> Result<LowRank> {
+        let _guard = tch::no_grad_guard();
+        let up = self.up.f_flatten(1, -1)?.f_mul_scalar(self.alpha / self.rank() as f64)?;
+        Ok(LowRank { down: self.down.f_flatten(1, -1)?, up, scale: scale.clone() })
     }
 }
 

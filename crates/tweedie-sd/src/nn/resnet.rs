@@ -3,9 +3,9 @@
 use super::{ONE, add};
 use tch::Tensor;
 use tweedie_torch::Result;
-use tweedie_torch::frozen::Conv2d;
+use tweedie_torch::frozen::{Conv2d, Linear};
 use tweedie_torch::ops::Around;
-use tweedie_torch::parameters::{Conv2dConfig, GroupNorm, Linear, Scope};
+use tweedie_torch::parameters::{Conv2dConfig, GroupNorm, Scope};
 
 /// Norm, SiLU, convolution, twice; the embedding of the time between them; and the way around.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl ResnetBlock {
     pub(crate) fn forward(&self, x: &Tensor, emb: Option<&Tensor>) -> Result<Tensor> {
         let h = self.norm1.forward_around(x, Around { shift: None, silu: true })?;
         let h = self.conv1.forward(&h)?;
-        let shift = self.time.as_ref().zip(emb).map(|(time, emb)| time.forward(emb));
+        let shift = self.time.as_ref().zip(emb).map(|(time, emb)| time.forward(emb)).transpose()?;
         let h = self.norm2.forward_around(&h, Around { shift: shift.as_ref(), silu: true })?;
         let h = self.conv2.forward(&h)?;
         match &self.shortcut {

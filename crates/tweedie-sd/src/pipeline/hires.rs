@@ -18,8 +18,7 @@ impl StableDiffusion {
         watch: &mut Watch<'_>,
     ) -> Result<(Tensor, NoiseLevel)> {
         let size = latents.size();
-        let larger = |side: i64| (side as f64 * hires.scale).round() as i64;
-        let size = [larger(size[2]), larger(size[3])];
+        let size = hires.larger([size[2], size[3]], 1);
         let latents = latents.f_upsample_bicubic2d(size, false, None, None)?;
         let (grid, factor) = (way.last(hires.strength)?, self.files.vae_config().factor());
         let conditions = self.encode(request, size.map(|side| side * factor))?;

@@ -1,6 +1,7 @@
 //! From a prompt to a picture.
 
 mod denoiser;
+mod ensemble;
 mod hires;
 mod parts;
 mod plan;
@@ -99,9 +100,28 @@ impl StableDiffusion {
         Ok(StableDiffusion { files, options, scheduler, text: None, unet: None, vae: None })
     }
 
+    /// Opens a model of the Hugging Face Hub, `owner/name` at a revision (`main` if none): what is needed
+    /// of it is fetched first, if it is not in the cache. See [`Hub`](crate::files::hub::Hub).
+    ///
+    /// # Errors
+    /// If it cannot be had, and as [`open`](Self::open).
+    #[cfg(feature = "hf-hub")]
+    pub fn from_hub(repo: &str, revision: Option<&str>, options: Options) -> Result<Self> {
+        let hub = crate::files::hub::Hub::from_env();
+        Self::open(&hub.fetch(repo, revision, &options.files, &mut |_| {})?, options)
+    }
+
     /// What it was opened from.
     pub fn files(&self) -> &Files {
         &self.files
+    }
+
+    /// Changes the scales of live LoRA files: see [`Files::set_lora_scales`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_lora_scales(&mut self, scales: &[f64]) -> Result<()> {
+        self.files.set_lora_scales(scales)
     }
 
     /// The settings of its scheduler, which may be changed.
@@ -124,7 +144,8 @@ impl StableDiffusion {
         request.check(factor)?;
         request.shortcuts.check(self.files.unet_config())?;
         let [height, width] = self.size(request, factor)?;
-        let way = Way::new(request, &self.scheduler)?;
+        let way = self.way(request)?;
+        way.check(request)?;
         tell(watch, Progress::Text)?;
         let conditions = self.encode(request, [height, width])?;
         let mut noise = noise(request, request.seed)?;
@@ -149,13 +170,17 @@ impl StableDiffusion {
         Ok(Output { pictures: self.decode(&latents)?, latents, level })
     }
 
+    fn way(&self, request: &Request) -> Result<Way> {
+        Way::new(request, &self.scheduler, self.files.pipeline().consistent)
+    }
+
     /// Height and width: what is asked for, the first picture's, or the model's own.
     fn size(&mut self, request: &Request, factor: i64) -> Result<[i64; 2]> {
         let own = match &request.init {
             Some(init) => {
                 let (width, height) = init.picture.size();
-                let whole = |side: u32| (i64::from(side) / factor).max(1) * factor;
-                [whole(height), whole(width)]
+                let larger = |side: u32| (f64::from(side) * init.scale).round() as i64;
+                [height, width].map(|side| (larger(side) / factor).max(1) * factor)
             }
             None => match &request.latents {
                 Some(Latents { x, .. }) if x.dim() == 4 => {
@@ -164,7 +189,12 @@ impl StableDiffusion {
                 _ => [self.files.unet_config().sample_size * factor; 2],
             },
         };
-        Ok([request.height.unwrap_or(own[0]), request.width.unwrap_or(own[1])])
+        let size = [request.height.unwrap_or(own[0]), request.width.unwrap_or(own[1])];
+        let last = request.hires.map_or(size, |hires| hires.larger(size, factor));
+        for (what, side) in [("the height", last[0]), ("the width", last[1])] {
+            request::check_side(what, side, factor)?;
+        }
+        Ok(size)
     }
 
     fn begin(

@@ -2,7 +2,7 @@
 
 use super::denoiser::Prompted;
 use super::request::{GuidanceOptions, GuidanceRule, NoiseKind, Request};
-use crate::scheduler::{SchedulerConfig, Start};
+use crate::scheduler::{SchedulerConfig, Start, distilled};
 use crate::{Error, Result};
 use tch::Tensor;
 use tweedie_core::guidance::{Apg, CfgPlusPlus, Guided, Interval, Rescaled};
@@ -17,22 +17,43 @@ pub(super) struct Way {
     pub(super) schedule: Schedule,
     pub(super) grid: Grid,
     pub(super) start: Start,
+    /// The timesteps that a latent consistency model was distilled on, of which a picture to begin with
+    /// leaves a part.
+    pub(super) distilled: Option<usize>,
 }
 
 impl Way {
-    pub(super) fn new(request: &Request, scheduler: &SchedulerConfig) -> Result<Self> {
+    /// `consistent` is whether the pipeline is one of a latent consistency model.
+    pub(super) fn new(
+        request: &Request,
+        scheduler: &SchedulerConfig,
+        consistent: bool,
+    ) -> Result<Self> {
         let sampler = request.sampler.unwrap_or(scheduler.sampler);
         let schedule = scheduler.timesteps(&sampler)?;
         let (grid, start) = match &request.grid {
             Some(rule) => (rule.grid(&schedule, request.steps)?, Start::Level),
             None => scheduler.grid(&sampler, request.steps)?,
         };
-        Ok(Way { sampler, schedule, grid, start })
+        let own = matches!(sampler, SamplerSpec::Consistency(_)) && request.grid.is_none();
+        let distilled = (consistent && own).then_some(scheduler.original_inference_steps);
+        Ok(Way { sampler, schedule, grid, start, distilled })
     }
 
-    /// The last `strength` of it, as diffusers counts it: `⌊steps·strength⌋` steps.
+    /// That it is long enough for what a request wants, before any of it is gone.
+    pub(super) fn check(&self, request: &Request) -> Result<()> {
+        let strengths =
+            [request.init.as_ref().map(|i| i.strength), request.hires.map(|h| h.strength)];
+        strengths.into_iter().flatten().try_for_each(|strength| self.last(strength).map(drop))
+    }
+
+    /// The last `strength` of it, as diffusers counts it: `⌊steps·strength⌋` steps; of a latent
+    /// consistency model all steps, from the timesteps that are left.
     pub(super) fn last(&self, strength: f64) -> Result<Grid> {
         let steps = self.grid.steps();
+        if let Some(original) = self.distilled {
+            return distilled(&self.schedule, original, steps, strength);
+        }
         let left = ((steps as f64 * strength) as usize).min(steps);
         if left == 0 {
             let expected = format!("at least {:.3} for {steps} steps", 1.0 / steps as f64);

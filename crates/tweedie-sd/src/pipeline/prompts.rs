@@ -106,16 +106,21 @@ impl TextEncoders {
         let options = PromptOptions { weighting: request.weighting, long: request.long_prompts };
         let skips = [request.clip_skip, request.negative_clip_skip.unwrap_or(request.clip_skip)];
         let (mut contexts, mut pooled) = ([vec![], vec![]], [None, None]);
-        for (part, (tokenizer, encoder)) in self.pipeline.text_parts().iter().zip(&self.encoders) {
+        for (k, (tokenizer, encoder)) in self.encoders.iter().enumerate() {
+            let part = self.pipeline.text_parts()[k];
             let mut prompts =
                 [tokenizer.encode(prompt, options)?, tokenizer.encode(negative, options)?];
             let chunks = prompts[0].chunks().max(prompts[1].chunks());
             for (which, prompt) in prompts.iter_mut().enumerate() {
-                if let Some(cut) = &prompt.cut {
-                    tracing::warn!("the prompt is too long: {cut:?} was cut off");
+                // SDXL's two encoders cut the same.
+                if let Some(cut) = prompt.cut.as_ref().filter(|_| k == 0) {
+                    let which = ["prompt", "negative prompt"][which];
+                    tracing::warn!(
+                        "the {which} is too long: {cut:?} was cut off (long_prompts reads it too)"
+                    );
                 }
                 prompt.pad_to(chunks);
-                let said = self.say(*part, encoder, prompt, skips[which])?;
+                let said = self.say(part, encoder, prompt, skips[which])?;
                 contexts[which].push(said.context);
                 pooled[which] = Some(said.pooled);
             }

@@ -112,6 +112,9 @@ pub struct Init {
     pub strength: f64,
     /// White where something new is drawn, black where the picture is kept.
     pub mask: Option<Picture>,
+    /// How many times larger it is drawn, from 1 to 8, where the request names no size. Above 1 it is
+    /// the second pass of a hires-fix, of a picture that is there already.
+    pub scale: f64,
 }
 
 /// Latents on the way from noise to a picture.
@@ -146,6 +149,13 @@ pub struct Hires {
     pub scale: f64,
     /// As [`Init::strength`].
     pub strength: f64,
+}
+
+impl Hires {
+    /// The `[height, width]` of its pass behind one of `size`, in whole latent pixels of `factor`.
+    pub(super) fn larger(self, size: [i64; 2], factor: i64) -> [i64; 2] {
+        size.map(|side| ((side / factor) as f64 * self.scale).round() as i64 * factor)
+    }
 }
 
 /// What SDXL is told of a picture's history, each `(height, width)`; the picture's own size and no
@@ -193,6 +203,7 @@ impl Default for Request {
 /// The largest picture: a side of latents of this many pixels times eight.
 const LARGEST_SIDE: i64 = 1 << 14;
 const MOST_PICTURES: usize = 1 << 12;
+const MOST_SCALE: f64 = 8.0;
 
 fn share(what: &'static str, value: f64, with_zero: bool) -> Result<()> {
     match (value > 0.0 || (with_zero && value == 0.0)) && value <= 1.0 {
@@ -229,6 +240,9 @@ impl Request {
         share("the guidance's rescale", self.guidance.rescale, true)?;
         if let Some(init) = &self.init {
             share("the strength", init.strength, false)?;
+            if !(init.scale >= 1.0 && init.scale <= MOST_SCALE) {
+                return Err(Error::invalid("the scale", init.scale, "a number from 1 to 8"));
+            }
         }
         if let Some(end) = self.denoising_end {
             share("denoising_end", end, false)?;
@@ -239,7 +253,7 @@ impl Request {
         }
         if let Some(hires) = &self.hires {
             share("the strength of the second pass", hires.strength, false)?;
-            if !(hires.scale > 1.0 && hires.scale <= 8.0) {
+            if !(hires.scale > 1.0 && hires.scale <= MOST_SCALE) {
                 return Err(Error::invalid(
                     "the second pass's scale",
                     hires.scale,

@@ -5,6 +5,7 @@ mod place;
 mod sampler;
 
 pub use place::Start;
+pub(crate) use place::distilled;
 
 use crate::options::Options;
 use crate::{Error, Result};
@@ -192,8 +193,21 @@ impl SchedulerConfig {
         ]);
         o.finish()?;
         // Wrong numbers are named now, not when a picture is wanted.
-        config.schedule().map_err(|e| Error::model(path, e.to_string()))?;
+        config.check(&class).map_err(|e| Error::model(path, e.to_string()))?;
         Ok(config)
+    }
+
+    fn check(&self, class: &str) -> Result<()> {
+        let schedule = self.schedule()?;
+        if class == "LCMScheduler" {
+            distilled(&schedule, self.original_inference_steps, 1, 1.0)?;
+        }
+        match self.timestep_scaling.is_finite() && self.timestep_scaling > 0.0 {
+            true => Ok(()),
+            false => {
+                Err(Error::invalid("timestep_scaling", self.timestep_scaling, "a positive number"))
+            }
+        }
     }
 
     /// The table.
@@ -228,5 +242,41 @@ fn betas(o: &mut Options) -> Result<Betas> {
         "scaled_linear" => Ok(Betas::ScaledLinear(start, end)),
         "squaredcos_cap_v2" => Ok(Betas::Cosine),
         _ => Err(o.wrong("beta_schedule", &kind, &"linear, scaled_linear or squaredcos_cap_v2")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lcm(key: &str, value: serde_json::Value) -> Result<SchedulerConfig, String> {
+        let mut settings = json!({
+            "_class_name": "LCMScheduler", "beta_schedule": "scaled_linear",
+            "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": false,
+        });
+        settings[key] = value;
+        let options = Options::of(Path::new("scheduler_config.json"), settings).unwrap();
+        SchedulerConfig::parse(options).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_latent_consistency_models_odd_numbers_are_named() {
+        let config = lcm("original_inference_steps", json!(null)).unwrap();
+        assert_eq!((config.original_inference_steps, config.timestep_scaling), (50, 10.0));
+        for (key, value, said) in [
+            ("original_inference_steps", json!(0), "is 0, expected 1 to 1000"),
+            ("original_inference_steps", json!(1001), "is 1001, expected 1 to 1000"),
+            ("original_inference_steps", json!(-4), "is -4"),
+            ("original_inference_steps", json!(2.5), "is 2.5"),
+            ("timestep_scaling", json!(0.0), "is 0, expected a positive number"),
+            ("timestep_scaling", json!(-10.0), "is -10"),
+            ("timestep_scaling", json!("ten"), "is \"ten\""),
+        ] {
+            let error = lcm(key, value).unwrap_err();
+            assert!(error.starts_with("scheduler_config.json: "), "{error}");
+            assert!(error.contains(&format!("{key} {said}")), "{error}");
+        }
+        let few = lcm("original_inference_steps", json!(2)).unwrap();
+        assert!(few.grid(&few.sampler, 3).unwrap_err().to_string().contains("steps is 3"));
     }
 }

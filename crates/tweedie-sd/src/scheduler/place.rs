@@ -28,7 +28,8 @@ impl SchedulerConfig {
         let convention = convention(sampler);
         let schedule = self.table_for(convention)?;
         if let SamplerSpec::Consistency(_) = sampler {
-            return Ok((distilled(&schedule, self.original_inference_steps, steps)?, Start::Unit));
+            let grid = distilled(&schedule, self.original_inference_steps, steps, 1.0)?;
+            return Ok((grid, Start::Unit));
         }
         let zero = match convention {
             _ if matches!(sampler, SamplerSpec::Ddpm(_)) => true,
@@ -78,18 +79,27 @@ pub enum Start {
 }
 
 /// The levels of a latent consistency model (diffusers' `LCMScheduler`), and clean data: `steps` of the
-/// `original` timesteps that it was distilled on, evenly spread from the last one down.
-fn distilled(schedule: &Schedule, original: usize, steps: usize) -> Result<Grid> {
+/// first `strength` of the `original` timesteps that it was distilled on, evenly spread from the last
+/// one down. A picture to begin with shortens the way and not, as elsewhere, the number of steps.
+pub(crate) fn distilled(
+    schedule: &Schedule,
+    original: usize,
+    steps: usize,
+    strength: f64,
+) -> Result<Grid> {
     let n = schedule.len();
     if !(1..=n).contains(&original) {
         let expected = format!("1 to {n}, the levels of the table");
         return Err(Error::invalid("original_inference_steps", original, expected));
     }
-    if !(1..=original).contains(&steps) {
-        let expected = format!("1 to {original}, which the model was distilled on");
+    let kept = ((original as f64 * strength) as usize).min(original);
+    if !(1..=kept).contains(&steps) {
+        let expected = format!(
+            "1 to {kept}: at strength {strength}, of the {original} that the model was distilled on"
+        );
         return Err(Error::invalid("steps", steps, expected));
     }
-    let timestep = |i: usize| (original - i * original / steps) * (n / original) - 1;
+    let timestep = |i: usize| (kept - i * kept / steps) * (n / original) - 1;
     let levels = (0..steps).map(|i| schedule.levels()[timestep(i)]);
     Ok(Grid::from_levels(levels.chain([schedule.scale().level(0.0)]).collect())?)
 }
@@ -139,17 +149,28 @@ fn is_pndm(sampler: &SamplerSpec) -> bool {
 mod tests {
     use super::*;
 
-    /// diffusers' `LCMScheduler.set_timesteps(4)` and `(3)`, by hand: every 20th timestep, less one.
+    /// `LCMScheduler(original_inference_steps=…).set_timesteps(steps, strength=…)` of diffusers 0.42.1.
     #[test]
     fn distilled_timesteps_are_those_of_latent_consistency_models() {
         let schedule = Schedule::ldm(1000, 0.00085, 0.012).unwrap();
-        let timesteps = |steps| -> Vec<usize> {
-            let grid = distilled(&schedule, 50, steps).unwrap();
+        let timesteps = |original, steps, strength| -> Vec<usize> {
+            let grid = distilled(&schedule, original, steps, strength).unwrap();
             grid[..steps].iter().map(|&level| schedule.nearest_timestep(level)).collect()
         };
-        assert_eq!(timesteps(4), [999, 759, 499, 259]);
-        assert_eq!(timesteps(3), [999, 679, 339]);
-        assert_eq!(timesteps(50).last(), Some(&19));
-        assert!(distilled(&schedule, 50, 51).is_err() && distilled(&schedule, 0, 1).is_err());
+        assert_eq!(timesteps(50, 4, 1.0), [999, 759, 499, 259]);
+        assert_eq!(timesteps(50, 3, 1.0), [999, 679, 339]);
+        assert_eq!(timesteps(49, 4, 1.0), [979, 739, 499, 259]);
+        assert_eq!(timesteps(50, 50, 1.0).last(), Some(&19));
+        assert_eq!(timesteps(50, 4, 0.5), [499, 379, 259, 139]);
+        assert_eq!(timesteps(50, 3, 0.6), [599, 399, 199]);
+        assert_eq!(timesteps(50, 8, 0.33), [319, 279, 239, 199, 159, 119, 79, 39]);
+        assert_eq!(timesteps(50, 5, 0.1), [99, 79, 59, 39, 19]);
+        assert_eq!(timesteps(50, 2, 0.05), [39, 19]);
+        assert_eq!(timesteps(30, 4, 0.5), [494, 395, 263, 131]);
+        for (original, steps, strength) in
+            [(50, 51, 1.0), (50, 6, 0.1), (50, 1, 0.01), (0, 1, 1.0), (1001, 4, 1.0)]
+        {
+            assert!(distilled(&schedule, original, steps, strength).is_err());
+        }
     }
 }

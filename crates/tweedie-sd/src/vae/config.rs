@@ -84,6 +84,13 @@ impl VaeConfig {
         1 << (self.block_out_channels.len() - 1)
     }
 
+    /// A tile's height and width in latents and in pixels: the size that it was trained on, whose
+    /// quarter, the overlap of two tiles, is whole.
+    pub(super) fn tile(&self) -> [i64; 2] {
+        let latent = (self.sample_size / self.factor() / 4).max(1) * 4;
+        [latent, latent * self.factor()]
+    }
+
     fn check(&self, path: &Path) -> Result<()> {
         let numbers = [
             ("in_channels", self.in_channels),

@@ -151,7 +151,7 @@ impl Vae {
 
     fn needs_tiles(&self, x: &Tensor, factor: i64) -> bool {
         let size = x.size();
-        self.tiled && size[2].max(size[3]) * factor > self.config.sample_size
+        self.tiled && size[2].max(size[3]) * factor > self.config.tile()[1]
     }
 
     fn encode_whole(&self, x: &Tensor) -> Result<Tensor> {

@@ -5,13 +5,13 @@ use crate::Result;
 use tch::{Kind, Tensor};
 
 pub(super) fn decode(vae: &Vae, z: &Tensor) -> Result<Tensor> {
-    let size = vae.config.sample_size;
-    tiled(z, [size / vae.config.factor(), size], |tile| vae.decode_whole(tile))
+    let [latent, pixels] = vae.config.tile();
+    tiled(z, [latent, pixels], |tile| vae.decode_whole(tile))
 }
 
 pub(super) fn encode(vae: &Vae, x: &Tensor) -> Result<Tensor> {
-    let size = vae.config.sample_size;
-    tiled(x, [size, size / vae.config.factor()], |tile| vae.encode_whole(tile))
+    let [latent, pixels] = vae.config.tile();
+    tiled(x, [pixels, latent], |tile| vae.encode_whole(tile))
 }
 
 /// Tiles of `from` pixels that overlap by a quarter become tiles of `to` pixels, whose first quarter
@@ -21,7 +21,7 @@ fn tiled(
     [from, to]: [i64; 2],
     f: impl Fn(&Tensor) -> Result<Tensor>,
 ) -> Result<Tensor> {
-    let (step, fade) = ((from * 3 / 4).max(1), to / 4);
+    let (step, fade) = (from * 3 / 4, to / 4);
     let (height, width) = (x.size()[2], x.size()[3]);
     let starts = |n: i64| (0..n).step_by(step as usize);
     let mut above: Vec<Tensor> = vec![];

@@ -1,11 +1,14 @@
-//! LoRA files, fused: what diffusers' parts give with the same weights merged.
+//! LoRA files, fused: what diffusers' parts give with the same weights merged; and live, beside them.
 
 use crate::support::{CPU, Golden, golden, json, off};
+use std::ops::ControlFlow;
 use tch::Tensor;
 use tweedie_core::Cond;
-use tweedie_sd::files::{Folder, Part};
+use tweedie_samplers::SamplerSpec;
+use tweedie_sd::files::{Folder, OpenOptions, Part};
 use tweedie_sd::lora::{Adapter, Lora, Modules, adapters};
-use tweedie_sd::{ClipText, Unet};
+use tweedie_sd::pipeline::{Options, Request};
+use tweedie_sd::{ClipText, StableDiffusion, Unet};
 use tweedie_torch::weights::Store;
 
 /// Sums in single precision over some hundred terms, in another order.
@@ -106,4 +109,57 @@ fn a_lora_of_sdxl_is_not_for_sd15() {
     let lora = Lora::open(&golden("lora-kohya-xl.safetensors")).unwrap();
     let error = adapters(&[(&lora, 1.0)], &modules("sd15", &folder)).unwrap_err().to_string();
     assert!(error.contains("it is for another model: 4 of its 11 layers are not in"), "{error}");
+}
+
+/// Latents of a short run.
+fn drawn(sd: &mut StableDiffusion) -> Tensor {
+    let request = Request {
+        prompt: "a red cat".to_owned(),
+        steps: 2,
+        sampler: SamplerSpec::by_name("ddim"),
+        ..Request::default()
+    };
+    sd.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap().latents
+}
+
+fn opened(pipeline: &str, files: &[(&str, f64)], live_loras: bool) -> StableDiffusion {
+    let loras = files.iter().map(|&(file, scale)| (golden(file), scale)).collect();
+    let files = OpenOptions { loras, live_loras, ..OpenOptions::default() };
+    let options = Options { files, ..Options::default() };
+    StableDiffusion::open(&golden(pipeline), options).unwrap()
+}
+
+/// Beside the weights a LoRA gives what it gives within them; and without a weight, nothing at all.
+#[test]
+fn live_is_fused() {
+    let two = [("lora-kohya.safetensors", 0.7), ("lora-peft.safetensors", -0.4)];
+    for (pipeline, files) in [("sd15", &two[..]), ("sdxl", &[("lora-kohya-xl.safetensors", 1.0)])] {
+        let mut live = opened(pipeline, files, true);
+        let with = drawn(&mut live);
+        let plain = drawn(&mut opened(pipeline, &[], false));
+        assert!(off(&with, &plain) > 1e-3, "{pipeline}: it must change something");
+        let apart = off(&with, &drawn(&mut opened(pipeline, files, false)));
+        assert!(apart < 1e-5, "{pipeline}: off by {apart:e}");
+        live.set_lora_scales(&vec![0.0; files.len()]).unwrap();
+        assert_eq!(drawn(&mut live), plain, "{pipeline}");
+    }
+}
+
+#[test]
+fn scales_change_between_pictures() {
+    let files = [("lora-kohya.safetensors", 1.0), ("lora-processors.safetensors", 1.0)];
+    let mut live = opened("sd15", &files, true);
+    drop(drawn(&mut live));
+    live.set_lora_scales(&[0.25, -0.5]).unwrap();
+    let other = [(files[0].0, 0.25), (files[1].0, -0.5)];
+    let apart = off(&drawn(&mut live), &drawn(&mut opened("sd15", &other, false)));
+    assert!(apart < 1e-5, "off by {apart:e}");
+
+    let refused = |sd: &mut StableDiffusion, scales: &[f64]| {
+        sd.set_lora_scales(scales).unwrap_err().to_string()
+    };
+    assert!(refused(&mut live, &[1.0]).contains("the number of scales is 1, expected 2"));
+    assert!(refused(&mut live, &[1.0, f64::NAN]).contains("a LoRA's scale is NaN"));
+    let mut fused = opened("sd15", &files, false);
+    assert!(refused(&mut fused, &[1.0, 1.0]).contains("fused with the weights"));
 }

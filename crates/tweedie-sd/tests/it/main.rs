@@ -1,6 +1,8 @@
 //! What diffusers makes of the same weights (`golden/make.py`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // as in any test
 
+#[cfg(feature = "hf-hub")]
+mod hub;
 mod ldm;
 mod lora;
 mod parts;

@@ -4,6 +4,7 @@ use crate::support::{CPU, Golden, PIPELINES, golden, off};
 use tch::Tensor;
 use tweedie_core::Cond;
 use tweedie_sd::files::{Folder, Part};
+use tweedie_sd::vae::VaeConfig;
 use tweedie_sd::{ClipText, Unet, Vae};
 
 /// Sums in single precision over some hundred terms, in another order.
@@ -80,4 +81,23 @@ fn vaes_say_what_diffusers_does() {
             assert!(off < TOLERANCE, "{pipeline} {what}: off by {off:e}");
         }
     }
+}
+
+/// A VAE says of which size its tiles are; of a size that makes none they are as small as can be.
+#[test]
+fn tiles_of_any_size() {
+    let (folder, golden) = (folder("sd15"), Golden::of("sd15"));
+    let open = |sample_size, tiled| {
+        let config = VaeConfig { sample_size, ..folder.vae_config().unwrap() };
+        Vae::new(config, folder.store(Part::Vae).unwrap(), CPU.0, CPU.1).unwrap().tiled(tiled)
+    };
+    let (z, x) = (golden.tensor("vae.latents"), golden.tensor("vae.image"));
+    let whole = open(32, false);
+    let (pixels, latent) = (whole.decode(&z).unwrap(), whole.encode(&x).unwrap().mean);
+    for sample_size in [1, 7, 9, 13] {
+        let vae = open(sample_size, true);
+        assert_eq!(vae.decode(&z).unwrap().size(), pixels.size(), "{sample_size}");
+        assert_eq!(vae.encode(&x).unwrap().mean.size(), latent.size(), "{sample_size}");
+    }
+    assert_eq!(open(32, true).decode(&z).unwrap(), pixels);
 }

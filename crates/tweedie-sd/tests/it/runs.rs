@@ -3,12 +3,13 @@
 use crate::support::{Golden, golden, off};
 use serde_json::Value;
 use std::ops::ControlFlow;
+use std::path::Path;
 use tch::Kind;
 use tweedie_samplers::{Accelerated, Consistency, Deis, DpmPp2M, SamplerSpec, UniPc};
 use tweedie_sd::StableDiffusion;
 use tweedie_sd::image::Picture;
 use tweedie_sd::pipeline::{
-    GuidanceOptions, Init, Latents, NoiseKind, Options, Output, Request, Sizes,
+    GuidanceOptions, Hires, Init, Latents, NoiseKind, Options, Output, Progress, Request, Sizes,
 };
 use tweedie_sd::scheduler::{Sigmas, Spacing};
 
@@ -80,6 +81,7 @@ fn run(pipeline: &str, case: &Value, latents: Option<Latents>) -> Output {
         picture: Picture::open(&golden("init.png")).unwrap(),
         strength: number("strength").unwrap(),
         mask: (case["task"] == "inpaint").then(|| Picture::open(&golden("mask.png")).unwrap()),
+        scale: 1.0,
     });
     let request = Request {
         prompt: case["prompt"].as_str().unwrap().to_owned(),
@@ -192,4 +194,115 @@ fn parts_are_the_whole() {
     assert!(clean.starts_with("the level of the latents is"), "{clean}");
     let two = refused(Request { latents: Some(handed), count: 2, ..request });
     assert!(two.contains("the latents has shape [1, 4, 16, 16], expected [2, 4, 16, 16]"), "{two}");
+}
+
+/// The ensemble in one call is its two parts by hand; what cannot be one is refused before it is drawn.
+#[test]
+fn an_ensemble_in_one_call() {
+    let open = |name: &str| StableDiffusion::open(&golden(name), Options::default()).unwrap();
+    let (mut base, mut refiner) = (open("sdxl"), open("refiner"));
+    let request = Request { prompt: "a red cat".to_owned(), steps: 5, ..Request::default() };
+    let mut watch = |_: Progress<'_>| ControlFlow::Continue(());
+    let first = Request { denoising_end: Some(0.6), ..request.clone() };
+    let first = base.generate(&first, &mut watch).unwrap();
+    let handed = Latents { x: first.latents, level: first.level };
+    let second = Request { latents: Some(handed), ..request.clone() };
+    let second = refiner.generate(&second, &mut watch).unwrap();
+    let whole = base.generate_with_refiner(&mut refiner, 0.6, &request, &mut watch).unwrap();
+    // Euler's method draws no noise, so the second part's seed does not matter.
+    assert_eq!(whole.latents, second.latents);
+
+    let mut never = |_: Progress<'_>| -> ControlFlow<()> { panic!("nothing may be drawn") };
+    let mut refused = |base: &mut StableDiffusion, refiner: &mut StableDiffusion, share| {
+        let made = base.generate_with_refiner(refiner, share, &request, &mut never);
+        made.unwrap_err().to_string()
+    };
+    for share in [0.0, 1.5, f64::NAN] {
+        assert!(refused(&mut base, &mut refiner, share).starts_with("denoising_end is"));
+    }
+    for share in [1.0, 0.9999] {
+        assert!(refused(&mut base, &mut refiner, share).contains("no step is left"));
+    }
+    let mut sd15 = open("sd15");
+    assert!(refused(&mut sd15, &mut refiner, 0.6).contains("sd15: it is no SDXL model"));
+    assert!(refused(&mut base, &mut sd15, 0.6).contains("sd15: it is no SDXL model"));
+}
+
+/// A model of latent consistency draws all of its steps from a picture, on the timesteps that the
+/// strength leaves; other models draw the last of them.
+#[test]
+fn a_consistency_models_picture_takes_all_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path();
+    copy(&golden("sd15"), model);
+    let steps = |strength| {
+        let mut sd = StableDiffusion::open(model, Options::default()).unwrap();
+        let picture = Picture::open(&golden("init.png")).unwrap();
+        let request = Request {
+            steps: 4,
+            sampler: SamplerSpec::by_name("consistency"),
+            guidance: GuidanceOptions { scale: 1.0, ..GuidanceOptions::default() },
+            init: Some(Init { picture, strength, mask: None, scale: 1.0 }),
+            ..Request::default()
+        };
+        let mut seen = 0;
+        let drawn = sd.generate(&request, &mut |progress| {
+            seen += usize::from(matches!(progress, Progress::Step { .. }));
+            ControlFlow::Continue(())
+        });
+        drawn.map(|_| seen).map_err(|e| e.to_string())
+    };
+    assert_eq!(steps(0.5), Ok(2));
+    let index = model.join("model_index.json");
+    let text = std::fs::read_to_string(&index).unwrap();
+    let text = text.replace("\"StableDiffusionPipeline\"", "\"LatentConsistencyModelPipeline\"");
+    std::fs::write(&index, text).unwrap();
+    assert_eq!(steps(0.5), Ok(4));
+    let few = steps(0.05).unwrap_err();
+    assert!(few.starts_with("steps is 4, expected 1 to 2: at strength 0.05"), "{few}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+/// NUL is a character like any other: a token of its own, as in transformers, and a mark in the PNG,
+/// whose text cannot have it.
+#[test]
+fn a_prompt_with_nul() {
+    let mut sd = StableDiffusion::open(&golden("sd15"), Options::default()).unwrap();
+    let mut draw = |prompt: &str| {
+        let request = Request { prompt: prompt.to_owned(), steps: 1, ..Request::default() };
+        sd.generate(&request, &mut |_| ControlFlow::Continue(())).unwrap()
+    };
+    let (with, without) = (draw("a\0cat"), draw("a cat"));
+    assert!(off(&with.latents, &without.latents) > 1e-4);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.png");
+    with.pictures[0].save(&file, &[("parameters".into(), "a\0cat".into())]).unwrap();
+    assert_eq!(Picture::open(&file).unwrap(), with.pictures[0]);
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains("a\u{fffd}cat"));
+}
+
+/// What is too short or too large for a second pass is told before the first.
+#[test]
+fn a_second_pass_is_checked_before_the_first() {
+    let mut sd = StableDiffusion::open(&golden("sd15"), Options::default()).unwrap();
+    let mut refused = |hires, width| {
+        let request = Request { steps: 4, hires: Some(hires), width, ..Request::default() };
+        let never = &mut |_: Progress<'_>| -> ControlFlow<()> { panic!("nothing may be drawn") };
+        sd.generate(&request, never).unwrap_err().to_string()
+    };
+    let weak = refused(Hires { scale: 2.0, strength: 0.2 }, None);
+    assert!(weak.starts_with("the strength is 0.2, expected at least 0.25"), "{weak}");
+    let large = refused(Hires { scale: 8.0, strength: 0.5 }, Some(4096));
+    assert!(large.starts_with("the width is 32768, expected a multiple of 2"), "{large}");
 }

@@ -3,6 +3,7 @@
 
 use super::header::{broken, parse};
 use super::read::{known_kind, map};
+use crate::low_rank::LowRank;
 use crate::{Error, Result, tensor};
 use memmap2::MmapMut;
 use sha2::{Digest, Sha256};
@@ -20,6 +21,7 @@ pub struct Store {
     entries: BTreeMap<String, Entry>,
     paths: Vec<PathBuf>,
     metadata: BTreeMap<String, String>,
+    low_rank: BTreeMap<String, Vec<LowRank>>,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,7 @@ impl Store {
             entries: found.into_iter().map(entry).collect(),
             paths: vec![path.to_path_buf()],
             metadata: header.metadata,
+            low_rank: BTreeMap::new(),
         })
     }
 
@@ -148,6 +151,22 @@ impl Store {
         Ok(tensor)
     }
 
+    /// Lays a term beside the weight of that name, for the layer that will have it
+    /// ([`frozen`](crate::frozen)).
+    pub fn lay_beside(&mut self, name: impl Into<String>, term: LowRank) {
+        self.low_rank.entry(name.into()).or_default().push(term);
+    }
+
+    /// Takes out what lies beside a weight.
+    pub(crate) fn remove_beside(&mut self, name: &str) -> Vec<LowRank> {
+        self.low_rank.remove(name).unwrap_or_default()
+    }
+
+    /// The weights that something lies beside.
+    pub(crate) fn names_beside(&self) -> impl Iterator<Item = &str> {
+        self.low_rank.keys().map(String::as_str)
+    }
+
     /// The same tensors under other names; those without one are left out.
     ///
     /// # Errors
@@ -160,7 +179,11 @@ impl Store {
                 return Err(Error::invalid("a tensor's new name", new, "one that is not taken"));
             }
         }
-        Ok(Store { entries, ..self })
+        let mut low_rank: BTreeMap<String, Vec<LowRank>> = BTreeMap::new();
+        for (old, terms) in self.low_rank {
+            low_rank.entry(name(&old).unwrap_or(old)).or_default().extend(terms);
+        }
+        Ok(Store { entries, low_rank, ..self })
     }
 
     /// The number of numbers.

@@ -30,8 +30,14 @@ pub(crate) struct Txt2Img {
     #[arg(long, value_name = "SCALE")]
     pub(super) hires: Option<f64>,
     /// How much of the way from noise the second pass goes, up to 1
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, requires = "hires")]
     pub(super) hires_strength: f64,
+    /// A second SDXL model that ends what the first begins: its refiner
+    #[arg(long, value_name = "DIR|FILE", conflicts_with = "hires")]
+    pub(super) refiner: Option<PathBuf>,
+    /// How much of the way from noise is gone when the refiner takes over, below 1
+    #[arg(long, default_value_t = 0.8, requires = "refiner")]
+    pub(super) refiner_start: f64,
 }
 
 /// `tweedie img2img`
@@ -65,10 +71,28 @@ pub(crate) struct Inpaint {
     pub(super) strength: f64,
 }
 
-/// What all three take.
+/// `tweedie upscale`
+#[derive(clap::Args, Debug)]
+#[command(allow_negative_numbers = true)]
+pub(crate) struct Upscale {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// The picture to enlarge: PNG, JPEG or WebP
+    #[arg(long, value_name = "FILE")]
+    pub(super) image: PathBuf,
+    /// How many times larger, from 1 to 8; or else --width and --height say how large
+    #[arg(long, default_value_t = 2.0, conflicts_with_all = ["width", "height"])]
+    pub(super) scale: f64,
+    /// How much is drawn anew at the new size, above 0, up to 1
+    #[arg(long, default_value_t = 0.4)]
+    pub(super) strength: f64,
+}
+
+/// What all of them take.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Common {
-    /// A folder that diffusers saved, or one safetensors file
+    /// A folder that diffusers saved, one safetensors file, or hub:owner/name[@revision] of the
+    /// Hugging Face Hub (with the feature hf-hub)
     #[arg(long, value_name = "DIR|FILE")]
     pub(super) model: PathBuf,
     /// What to draw
@@ -286,6 +310,7 @@ impl Common {
                 vae: self.vae.clone(),
                 tokenizer: self.tokenizer.clone(),
                 loras: self.lora.iter().map(|text| lora(text)).collect::<Result<_>>()?,
+                live_loras: false,
             },
             inversions: self.embedding.clone(),
             sequential: self.sequential,

@@ -1,14 +1,16 @@
-//! `tweedie txt2img`, `img2img` and `inpaint`: pictures by Stable Diffusion.
+//! `tweedie txt2img`, `img2img`, `inpaint` and `upscale`: pictures by Stable Diffusion.
 
 mod args;
+mod hub;
 mod notes;
 
-pub(crate) use args::{Img2Img, Inpaint, Txt2Img, interval};
+pub(crate) use args::{Img2Img, Inpaint, Txt2Img, Upscale, interval};
 
 use crate::output::{self, Progress, usage};
 use crate::{memory, run};
 use anyhow::{Context, Result, anyhow};
 use args::Common;
+use notes::Made;
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -21,19 +23,28 @@ use tweedie::torch::Error as Torch;
 
 /// Runs `txt2img`.
 pub(crate) fn txt2img(args: Txt2Img) -> Result<()> {
-    let Txt2Img { common, variation_seed, variation, hires, hires_strength } = args;
+    let Txt2Img {
+        common,
+        variation_seed,
+        variation,
+        hires,
+        hires_strength,
+        refiner,
+        refiner_start,
+    } = args;
+    let refiner = refiner.map(|model| Refiner { model, start: refiner_start });
     let request = Request {
         variation: variation_seed.map(|seed| pipeline::Variation { seed, weight: variation }),
         hires: hires.map(|scale| pipeline::Hires { scale, strength: hires_strength }),
         ..common.request()
     };
-    draw(&common, request)
+    draw_with(&common, request, refiner)
 }
 
 /// Runs `img2img`.
 pub(crate) fn img2img(args: Img2Img) -> Result<()> {
     let Img2Img { common, init, strength } = args;
-    let init = Init { picture: open(&init)?, strength, mask: None };
+    let init = Init { picture: open(&init)?, strength, mask: None, scale: 1.0 };
     let request = Request { init: Some(init), ..common.request() };
     draw(&common, request)
 }
@@ -41,7 +52,15 @@ pub(crate) fn img2img(args: Img2Img) -> Result<()> {
 /// Runs `inpaint`.
 pub(crate) fn inpaint(args: Inpaint) -> Result<()> {
     let Inpaint { common, init, mask, strength } = args;
-    let init = Init { picture: open(&init)?, strength, mask: Some(open(&mask)?) };
+    let init = Init { picture: open(&init)?, strength, mask: Some(open(&mask)?), scale: 1.0 };
+    let request = Request { init: Some(init), ..common.request() };
+    draw(&common, request)
+}
+
+/// Runs `upscale`.
+pub(crate) fn upscale(args: Upscale) -> Result<()> {
+    let Upscale { common, image, scale, strength } = args;
+    let init = Init { picture: open(&image)?, strength, mask: None, scale };
     let request = Request { init: Some(init), ..common.request() };
     draw(&common, request)
 }
@@ -50,21 +69,56 @@ fn open(path: &Path) -> Result<Picture> {
     Ok(Picture::open(path)?)
 }
 
+/// A second model that ends what the first begins.
+struct Refiner {
+    model: PathBuf,
+    /// The share of the way that is the first model's.
+    start: f64,
+}
+
 fn draw(common: &Common, request: Request) -> Result<()> {
+    draw_with(common, request, None)
+}
+
+fn draw_with(common: &Common, request: Request, refiner: Option<Refiner>) -> Result<()> {
     let outputs = outputs(common, request.count)?;
     run::start(common.threads)?;
     let begin = Instant::now();
-    let mut sd = StableDiffusion::open(&common.model, common.options()?)?;
+    let options = common.options()?;
+    let mut sd = StableDiffusion::open(&hub::located(&common.model, &options.files)?, options)?;
+    let mut second = match &refiner {
+        // What is learnt for the first model is not for this one.
+        Some(refiner) => {
+            let mut options = common.options()?;
+            options.files.loras.clear();
+            let model = hub::located(&refiner.model, &options.files)?;
+            Some((StableDiffusion::open(&model, options)?, refiner.start))
+        }
+        None => None,
+    };
     let mut watcher = Watcher::new(common, &mut sd)?;
-    let mut draw = || sd.generate(&request, &mut |progress| watcher.tell(&progress)).map_err(fault);
+    let mut draw = || {
+        let watch = &mut |progress: pipeline::Progress<'_>| watcher.tell(&progress);
+        let made = match &mut second {
+            Some((refiner, start)) => sd.generate_with_refiner(refiner, *start, &request, watch),
+            None => sd.generate(&request, watch),
+        };
+        made.map_err(fault)
+    };
     let made = memory::caught(&mut draw, out_of_memory);
     let seconds = watcher.finish(begin);
     let made = made?;
     let writing = Instant::now();
     let (steps, sampler) = (request.steps, request.sampler.unwrap_or(sd.scheduler().sampler));
-    let model = sd.files().fingerprint()?;
+    let how = Made {
+        request: &request,
+        model: &common.model,
+        hash: sd.files().fingerprint()?,
+        refiner: refiner.as_ref(),
+        sampler,
+    };
     for (k, (picture, path)) in made.pictures.iter().zip(&outputs).enumerate() {
-        picture.save(path, &notes::of(&request, &sd, &model, k, picture.size())?)?;
+        picture.save(path, &how.notes(k, picture.size())?)?;
     }
     if common.json {
         let mut seconds = seconds;
@@ -99,7 +153,6 @@ fn out_of_memory(said: String) -> anyhow::Error {
 /// is told before the work begins.
 fn outputs(common: &Common, count: usize) -> Result<Vec<PathBuf>> {
     let path = &common.output;
-    let shown = path.display();
     let (stem, extension) = (path.with_extension(""), crate::files::extension(path));
     let outputs: Vec<PathBuf> = match count {
         1 => vec![path.clone()],
@@ -116,8 +169,11 @@ fn outputs(common: &Common, count: usize) -> Result<Vec<PathBuf>> {
             "--preview {shown} is a picture's own name, expected one of its own"
         )));
     }
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    tempfile::tempfile_in(folder).with_context(|| format!("cannot write {shown}"))?;
+    for path in [path].into_iter().chain(&common.preview) {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        tempfile::tempfile_in(folder)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     Ok(outputs)
 }
 
@@ -130,7 +186,8 @@ fn may_be_written(path: &Path, force: bool) -> Result<()> {
     if path.is_dir() {
         return Err(usage(format!("{shown} is a folder, expected the name of a file")));
     }
-    if path.exists() && !force {
+    // A name that is too long for the file system, or leads through a file, is told by asking for it.
+    if path.try_exists().with_context(|| format!("cannot write {shown}"))? && !force {
         return Err(usage(format!("{shown} is there already; --force replaces it")));
     }
     Ok(())

@@ -29,6 +29,13 @@ const TYPED: &[(&str, i32, &[&str])] = &[
     ("--merge-tokens nan", 2, &["merged tokens is NaN"]),
     ("--variation 0.5", 2, &["--variation-seed"]),
     ("--hires 0.5", 2, &["scale is 0.5", "above 1"]),
+    ("--hires 2 --hires-strength 0.1", 2, &["the strength is 0.1", "at least 1"]),
+    ("--hires 2 --hires-strength 0.9 --width 16000", 2, &["the width is 32000", "up to 16384"]),
+    ("--hires 2 --refiner @refiner", 2, &["--refiner", "--hires"]),
+    ("--refiner-start 0.5", 2, &["--refiner"]),
+    ("--refiner @refiner", 1, &["sd15", "no SDXL model"]),
+    ("--refiner nowhere", 1, &["nowhere"]),
+    ("--variant fp16", 1, &["sd15", "variant \"fp16\"", "none but the plain one"]),
     ("--lora no.safetensors=much", 2, &["--lora", "much"]),
     ("--lora no.safetensors", 1, &["no.safetensors"]),
     ("--lora no.pt", 1, &["no.pt", "pickle", "save_file"]),
@@ -44,7 +51,93 @@ const TYPED: &[(&str, i32, &[&str])] = &[
     ("--preview there.png", 2, &["there.png", "--force"]),
     ("--preview out.png", 2, &["--preview", "out.png", "of its own"]),
     ("-o nowhere/a.png", 1, &["nowhere/a.png"]),
+    ("-o there.png/a.png", 1, &["there.png/a.png"]),
+    ("-o /proc/a.png", 1, &["cannot write /proc/a.png"]),
+    ("--preview nowhere/a.png", 1, &["cannot write nowhere/a.png"]),
 ];
+
+/// A name of 256 bytes, one more than file systems take.
+#[test]
+fn names_that_are_too_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let sd15 = golden("sd15").display().to_string();
+    let name = format!("{}.png", "a".repeat(252));
+    for option in ["-o", "--preview"] {
+        let typed = format!("{TXT2IMG} --model {sd15} {option} {name}");
+        refused(folder.path(), &typed, 1, &["cannot write a", "too long"]);
+    }
+    // With its number it is too long.
+    let name = format!("{}.png", "a".repeat(251));
+    let typed = format!("{TXT2IMG} --model {sd15} -n 2 -o {name}");
+    refused(folder.path(), &typed, 1, &["cannot write a", "-0.png", "too long"]);
+    only_is_left(folder.path(), &[]);
+}
+
+/// No byte of a prompt is lost on the way: one that is no text is refused, not replaced.
+#[cfg(unix)]
+#[test]
+fn prompts_that_are_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    // A lone surrogate in what would be UTF-8, and a byte that never is.
+    for bytes in [&b"a \xed\xa0\x80 cat"[..], b"a \xff cat"] {
+        let mut command = crate::support::tweedie(folder.path());
+        command.args(["txt2img", "--model", golden("sd15").to_str().unwrap(), "--prompt"]);
+        let output = command.arg(std::ffi::OsStr::from_bytes(bytes)).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("UTF-8"));
+    }
+    only_is_left(folder.path(), &[]);
+}
+
+#[test]
+fn variants() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    copy(&golden("sd15"), &model);
+    let stem = model.join("unet/diffusion_pytorch_model");
+    let at = |end: &str| format!("{}{end}", stem.display());
+    std::fs::copy(at(".safetensors"), at(".fp16.safetensors")).unwrap();
+    std::fs::rename(at(".safetensors"), at(".non_ema.safetensors")).unwrap();
+    let typed = format!("{TXT2IMG} --model model --variant");
+    let words = ["variant \"fp61\"", "there is fp16, non_ema"];
+    refused(folder.path(), &format!("{typed} fp61"), 1, &words);
+    // The other parts have the plain one alone.
+    let draw = format!("{typed} fp16");
+    crate::support::stdout(folder.path(), &draw.split(' ').collect::<Vec<_>>());
+    let file = at(".fp16.safetensors");
+    let single = format!("{TXT2IMG} --model {file} --variant fp16");
+    refused(folder.path(), &single, 1, &["one file", "no variant \"fp16\""]);
+}
+
+#[cfg(not(feature = "hf-hub"))]
+#[test]
+fn the_hub_is_a_feature() {
+    let folder = tempfile::tempdir().unwrap();
+    let typed = format!("{TXT2IMG} --model hub:owner/name");
+    refused(folder.path(), &typed, 2, &["hub:owner/name", "--features hf-hub"]);
+}
+
+#[test]
+fn upscaling() {
+    let folder = tempfile::tempdir().unwrap();
+    let [sd15, init] = ["sd15", "init.png"].map(|name| golden(name).display().to_string());
+    let upscale = format!("upscale --model {sd15} --prompt cat --steps 4");
+    for (typed, code, words) in [
+        ("", 2, &["--image"][..]),
+        ("--image no.png", 1, &["no.png"]),
+        ("--image @ --scale 0.5", 2, &["the scale is 0.5", "from 1 to 8"]),
+        ("--image @ --scale nan", 2, &["the scale is NaN"]),
+        ("--image @ --scale 9", 2, &["the scale is 9"]),
+        ("--image @ --scale 2 --width 64", 2, &["--scale", "--width"]),
+        ("--image @ --strength 0.1", 2, &["the strength is 0.1", "at least 0.25"]),
+        ("--image @ --strength 0", 2, &["the strength is 0"]),
+        ("--image @ --width 33", 2, &["the width is 33"]),
+    ] {
+        refused(folder.path(), &format!("{upscale} {}", typed.replace('@', &init)), code, words);
+    }
+    only_is_left(folder.path(), &[]);
+}
 
 #[test]
 fn what_is_typed() {

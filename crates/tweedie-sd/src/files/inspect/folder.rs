@@ -2,8 +2,8 @@
 
 use super::{PartSummary, Summary, family, tensors, tokenizer_of};
 use crate::clip::ClipConfig;
-use crate::files::folder::weights_of;
 use crate::files::ldm::Family;
+use crate::files::parts;
 use crate::files::{Files, Folder, OpenOptions, Part, Pipeline};
 use crate::options::{MOST_BYTES, read_json};
 use crate::scheduler::SchedulerConfig;
@@ -43,7 +43,13 @@ fn by_folders(path: &Path) -> Pipeline {
     let has = |part: Part| path.join(part.folder()).is_dir();
     let xl = has(Part::TextEncoder2);
     let refiner = xl && !has(Part::TextEncoder);
-    Pipeline { xl, refiner, zeros_for_no_prompt: false, aesthetics_score: refiner }
+    Pipeline {
+        xl,
+        refiner,
+        consistent: false,
+        zeros_for_no_prompt: false,
+        aesthetics_score: refiner,
+    }
 }
 
 fn network(summary: &mut Summary, folder: &Path, part: Part) -> Result<()> {
@@ -55,7 +61,7 @@ fn network(summary: &mut Summary, folder: &Path, part: Part) -> Result<()> {
     if !config.is_file() {
         summary.missing.push(format!("{part}/config.json"));
     }
-    let tensors = match weights_of(folder, part, None) {
+    let tensors = match parts::weights(folder, part, None) {
         Ok(store) => tensors(store.paths())?,
         // No file, a shard that is not there, a tensor that is in none, a pickle.
         Err(Error::Model { problem, .. }) => {

@@ -27,7 +27,9 @@ def main():
     torch.set_num_threads(args.threads)
     pipe = StableDiffusionPipeline.from_pretrained(args.dir, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
-    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+    # A PNDM folder that does not speak of clip_sample gets DDIM's default, which clips latents to
+    # [-1, 1]; published Stable Diffusion folders say false.
+    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
     begun = time.perf_counter()
     image = pipe("an astronaut riding a horse", height=256, width=256, num_inference_steps=5,
                  guidance_scale=7.5, generator=torch.Generator().manual_seed(0)).images[0]

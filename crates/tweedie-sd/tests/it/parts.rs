@@ -101,3 +101,35 @@ fn tiles_of_any_size() {
     }
     assert_eq!(open(32, true).decode(&z).unwrap(), pixels);
 }
+
+/// The same of a folder at true size, which is not in the repository: `benches/sd_parts.py` says how.
+#[test]
+#[ignore = "needs TWEEDIE_SD_DIR and TWEEDIE_SD_GOLDEN"]
+fn true_size_parts_are_diffusers() {
+    let path = |name| std::path::PathBuf::from(std::env::var_os(name).unwrap());
+    let folder = Folder::open(&path("TWEEDIE_SD_DIR"), None).unwrap();
+    let golden = Golden::at(&path("TWEEDIE_SD_GOLDEN"));
+    let mut worst = 0.0_f64;
+    let mut check = |what: &str, found: &Tensor| {
+        let off = off(found, &golden.tensor(what));
+        println!("{what}: off by {off:e}");
+        worst = worst.max(off);
+    };
+    let part = Part::TextEncoder;
+    let (config, store) = (folder.text_config(part).unwrap(), folder.store(part).unwrap());
+    let text = ClipText::new(part.folder(), config, store, CPU.0, CPU.1).unwrap();
+    let states = text.forward(&golden.tensor("text.ids")).unwrap().states;
+    check("text.last", &text.final_norm(&states[0]));
+
+    let (config, store) = (folder.unet_config().unwrap(), folder.store(Part::Unet).unwrap());
+    let unet = Unet::new(config, store, CPU.0, CPU.1).unwrap();
+    let cond = Cond { context: Some(golden.tensor("unet.context")), ..Cond::default() };
+    let (x, t) = (golden.tensor("unet.sample"), golden.tensor("unet.timestep"));
+    check("unet.output", &unet.forward(&x, &t, &cond, None).unwrap());
+
+    let (config, store) = (folder.vae_config().unwrap(), folder.store(Part::Vae).unwrap());
+    let scale = config.scaling_factor;
+    let vae = Vae::new(config, store, CPU.0, CPU.1).unwrap();
+    check("vae.decoded", &vae.decode(&(golden.tensor("vae.latents") * scale)).unwrap());
+    assert!(worst < 1e-4);
+}

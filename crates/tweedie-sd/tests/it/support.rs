@@ -20,6 +20,10 @@ impl Golden {
         Golden(Store::open(&golden(&format!("{pipeline}.safetensors"))).unwrap())
     }
 
+    pub(crate) fn at(path: &Path) -> Self {
+        Golden(Store::open(path).unwrap())
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<Tensor> {
         self.0.get(name).unwrap()
     }

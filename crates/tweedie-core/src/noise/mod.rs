@@ -251,7 +251,7 @@ const LEAST_PART: usize = 1 << 12;
 fn fill_samples(out: &mut Tensor, f: impl Fn(usize, usize, &mut [f32]) + Sync) -> Result<()> {
     let batch = out.size()[0].max(1) as usize;
     let each = out.numel() / batch;
-    let whole = |parts: &usize| each % (parts * GROUP) == 0 && each / parts >= LEAST_PART;
+    let whole = |parts: &usize| each.is_multiple_of(parts * GROUP) && each / parts >= LEAST_PART;
     let parts = (1..=MOST_PARTS).rev().find(whole).unwrap_or(1);
     let part = each / parts;
     let of_part = |i: usize, values: &mut [f32]| f(i / parts, i % parts * part, values);

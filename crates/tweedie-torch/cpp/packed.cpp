@@ -20,8 +20,18 @@ at::Tensor call(const c10::OperatorHandle& op, std::vector<IValue> stack) {
   return stack.at(0).toTensor();
 }
 
+// What oneDNN asks for before it packs bf16.
+bool packs_bf16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+#else
+  return true;
+#endif
+}
+
 bool can_pack(const at::Tensor& w) {
-  return w.device().is_cpu() && (w.scalar_type() == at::kFloat || w.scalar_type() == at::kBFloat16);
+  const auto kind = w.scalar_type();
+  return w.device().is_cpu() && (kind == at::kFloat || (kind == at::kBFloat16 && packs_bf16()));
 }
 
 std::optional<at::Tensor> some(const at::Tensor* t) {
@@ -34,7 +44,7 @@ c10::List<std::optional<at::Scalar>> nothing() { return c10::List<std::optional<
 
 extern "C" {
 
-// Null in `out` where libtorch has no such operator, or the weight is of another kind or device.
+// Null in `out` where libtorch has no such operator, or cannot pack weights of this kind on this device.
 char* tweedie_pack_conv(at::Tensor* w, int64_t stride, int64_t padding, int64_t groups, const int64_t* input,
                         at::Tensor** out) {
   TRY({

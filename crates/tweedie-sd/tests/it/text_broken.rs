@@ -34,13 +34,13 @@ fn assert_says(error: &str, parts: &[&str]) {
 fn cut_files_are_named() {
     for keep in [0, 1, 100, 10_000] {
         let error = error_of(|folder| cut(folder, "vocab.json", |_| keep));
-        assert_says(&error, &["vocab.json: it cannot be read", "cut off"]);
+        assert_says(&error, &["vocab.json: its JSON is broken", "cut off"]);
     }
     let whole = saved();
     for keep in [1, 100, 20_000] {
         let cut: String = whole.chars().take(keep).collect();
         let error = error_of(|folder| std::fs::write(folder.join("tokenizer.json"), &cut).unwrap());
-        assert_says(&error, &["tokenizer.json: it cannot be read", "cut off"]);
+        assert_says(&error, &["tokenizer.json: its JSON is broken", "cut off"]);
     }
     // In the middle of a line, at its end, and to nothing.
     let in_a_line = error_of(|folder| cut(folder, "merges.txt", |_| 16));
@@ -56,8 +56,8 @@ fn garbled_files_are_named() {
     let write = |file: &'static str, text: &'static str| {
         error_of(move |folder| std::fs::write(folder.join(file), text).unwrap())
     };
-    assert_says(&write("vocab.json", "[]"), &["vocab.json: it cannot be read"]);
-    assert_says(&write("vocab.json", r#"{"a": -1}"#), &["vocab.json: it cannot be read", "-1"]);
+    assert_says(&write("vocab.json", "[]"), &["vocab.json: its JSON is broken"]);
+    assert_says(&write("vocab.json", r#"{"a": -1}"#), &["vocab.json: its JSON is broken", "-1"]);
     assert_says(&write("vocab.json", r#"{"a": 3000000000}"#), &["vocab.json: ", "less than 2^31"]);
     assert_says(&write("vocab.json", r#"{"a": 1, "b": 1}"#), &["vocab.json: ", "both have id 1"]);
     let other = write("vocab.json", r#"{"a": 0, "b": 1}"#);
@@ -73,7 +73,7 @@ fn garbled_files_are_named() {
     let token = write("tokenizer_config.json", r#"{"bos_token": {"text": "a"}}"#);
     assert_says(&token, &["tokenizer_config.json: its tokens cannot be read", "content"]);
     let map = write("special_tokens_map.json", "{");
-    assert_says(&map, &["special_tokens_map.json: it cannot be read"]);
+    assert_says(&map, &["special_tokens_map.json: its JSON is broken"]);
 }
 
 #[test]

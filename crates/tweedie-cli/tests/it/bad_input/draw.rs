@@ -105,6 +105,7 @@ fn variants() {
     // The other parts have the plain one alone.
     let draw = format!("{typed} fp16");
     crate::support::stdout(folder.path(), &draw.split(' ').collect::<Vec<_>>());
+    std::fs::remove_file(folder.path().join("out.png")).unwrap();
     let file = at(".fp16.safetensors");
     let single = format!("{TXT2IMG} --model {file} --variant fp16");
     refused(folder.path(), &single, 1, &["one file", "no variant \"fp16\""]);

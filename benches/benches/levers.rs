@@ -7,6 +7,7 @@ use std::time::Duration;
 use tch::{Device, Kind, Reduction, Tensor, kind::FLOAT_CPU, nn, nn::OptimizerConfig};
 use tweedie::models::{dit::DitConfig, unet::UnetConfig};
 use tweedie::prelude::*;
+use tweedie::torch::autograd::grad;
 use tweedie::torch::optim::{AdamW, AdamWConfig, ema_update};
 use tweedie::torch::runtime::{self, Runtime};
 
@@ -68,7 +69,7 @@ fn updates(c: &mut Criterion) {
     for (i, grad) in grads.iter().enumerate() {
         let mut var = vs.root().zeros(&format!("p{i}"), &grad.size());
         (&var * grad).sum(Kind::Float).backward();
-        let _ = var.data().copy_(&mine[i]);
+        var.data().copy_(&mine[i]);
         let _ = var.requires_grad_(true);
     }
     let mut theirs = nn::AdamW::default().build(&vs, 1e-3).expect("valid");
@@ -106,7 +107,7 @@ fn layout(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 let y = x.conv2d(&weight, None::<Tensor>, [1, 1], [1, 1], [1, 1], 1);
-                Tensor::run_backward(&[y.square().mean(Kind::Float)], &[&x, &weight], false, false)
+                grad(&y.square().mean(Kind::Float), &[&x, &weight]).expect("a graph")
             });
         });
     }
@@ -128,7 +129,7 @@ fn attention(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 let loss = attend().mse_loss(&target, Reduction::Mean);
-                black_box(Tensor::run_backward(&[loss], &[&q, &k, &v], false, false))
+                black_box(grad(&loss, &[&q, &k, &v]).expect("a graph"))
             });
         });
     }

@@ -91,8 +91,8 @@ pub(crate) struct Upscale {
 /// What all of them take.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Common {
-    /// A folder that diffusers saved, one safetensors file, or hub:owner/name[@revision] of the
-    /// Hugging Face Hub (with the feature hf-hub)
+    /// A folder that diffusers saved, one safetensors file, or hub:owner/name (@revision may follow)
+    /// of the Hugging Face Hub (with the feature hf-hub)
     #[arg(long, value_name = "DIR|FILE")]
     pub(super) model: PathBuf,
     /// What to draw

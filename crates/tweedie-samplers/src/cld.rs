@@ -19,6 +19,10 @@ use tweedie_core::{Error, Grid, NoiseLevel, Result};
 /// state is `alpha·y`; `r` is what the solver remembers. A step holds the estimate and samples
 /// `(y, r)` at the next level given it, exactly (as DDPM's do for one variable): of weak order 1, and
 /// stable at any length. A step to no noise is the estimate itself. One evaluation a step.
+///
+/// Since `y` is the best linear estimate of the datum, its steps owe nothing to `r`: they are those of
+/// [`EulerAncestral`](crate::EulerAncestral), with other noise. What CLD changes is how `(x, w)` is cut
+/// into steps where a network knows both (the paper's SSCS), and that is not here.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cld {
@@ -282,5 +286,8 @@ mod tests {
         for (ours, right) in composed.as_flattened().iter().zip(whole.as_flattened()) {
             assert!((ours - right).abs() < 1e-9, "{composed:?}, not {whole:?}");
         }
+        // y' owes to y what it owes in DDPM, and nothing to r.
+        let [[of_y, of_r], _] = whole;
+        assert!((of_y - c.ratio() / a.ratio()).abs() < 1e-9 && of_r.abs() < 1e-9, "{whole:?}");
     }
 }

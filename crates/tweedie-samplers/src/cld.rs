@@ -97,33 +97,25 @@ impl Cld {
     /// `B = (rho·m, n)`, a square root of the covariance of `(x, w)` given `x0` at `τ`, where
     /// `m = E·(1, 0)` is their mean for `x0 = 1` and `n` is uncorrelated with `y`.
     fn root(&self, tau: f64) -> Matrix {
-        let (rho, m, p) = self.precision(tau);
-        let [[xx, xw], [_, ww]] = self.covariance(tau);
-        let size = rho * (xx * ww - xw * xw).sqrt();
+        let Precision { rho, m, p, determinant } = self.precision(tau);
+        let size = rho * determinant.sqrt();
         [[rho * m[0], -size * p[1]], [rho * m[1], size * p[0]]]
     }
 
-    /// The noise ratio `rho = (mᵀ·Σ⁻¹·m)^(−½)` of `y`, with `m` and `Σ⁻¹·m`.
-    fn precision(&self, tau: f64) -> (f64, [f64; 2], [f64; 2]) {
+    /// What `(x, w)` at `τ` say of `x0`.
+    fn precision(&self, tau: f64) -> Precision {
         let [[xx, xw], [_, ww]] = self.covariance(tau);
         let [m, _] = transpose(flow(tau));
         let determinant = xx * ww - xw * xw;
         let p = [(ww * m[0] - xw * m[1]) / determinant, (xx * m[1] - xw * m[0]) / determinant];
-        ((m[0] * p[0] + m[1] * p[1]).powf(-0.5), m, p)
+        Precision { rho: (m[0] * p[0] + m[1] * p[1]).powf(-0.5), m, p, determinant }
     }
 
     /// `Σ = E·diag(0, γ)·Eᵀ + (1 − E·Eᵀ)`: noise from the start, and since.
     fn covariance(&self, tau: f64) -> Matrix {
         let [[_, from_w], [_, w_from_w]] = flow(tau);
         let (gamma, z) = (self.velocity_variance, 2.0 * tau);
-        // 1 − (1 + z + z²/2)·e^(−z) is the tail of e^z's series: no differences where τ is small.
-        let mut term = (-z).exp() * z.powi(3) / 6.0;
-        let mut tail = term;
-        for k in 4..40 {
-            term *= z / f64::from(k);
-            tail += term;
-        }
-        let xx = if z < 2.0 { tail } else { 1.0 - (-z).exp() * (1.0 + z + z * z / 2.0) };
+        let xx = if z < 2.0 { tail(z) } else { 1.0 - (-z).exp() * (1.0 + z + z * z / 2.0) };
         let xw = (-z).exp() * z * z / 2.0;
         let ww = -(-z).exp_m1() + (-z).exp() * (z - z * z / 2.0);
         [
@@ -135,17 +127,14 @@ impl Cld {
     /// The time at which `y` has the noise ratio `rho`, which grows with time: by bisection.
     fn time_of(&self, rho: f64) -> Result<f64> {
         let (mut least, mut most) = (SHORTEST.ln(), LONGEST.ln());
-        let ends = [SHORTEST, LONGEST].map(|tau| self.precision(tau).0);
+        let ends = [SHORTEST, LONGEST].map(|tau| self.precision(tau).rho);
         if !(ends[0]..=ends[1]).contains(&rho) {
             let expected = format!("between {:.1e} and {:.1e}", ends[0], ends[1]);
             return Err(Error::invalid("the noise ratio of a level", rho, expected));
         }
-        while most - least > 4.0 * f64::EPSILON {
+        for _ in 0..f64::MANTISSA_DIGITS {
             let middle = (least + most) / 2.0;
-            if middle <= least || middle >= most {
-                break;
-            }
-            let above = self.precision(middle.exp()).0 > rho;
+            let above = self.precision(middle.exp()).rho > rho;
             *(if above { &mut most } else { &mut least }) = middle;
         }
         Ok(((least + most) / 2.0).exp())
@@ -178,6 +167,28 @@ impl Sampler for Cld {
 }
 
 type Matrix = [[f64; 2]; 2];
+
+/// What `(x, w)` say of `x0`, from their mean and covariance given it.
+struct Precision {
+    /// `(mᵀ·Σ⁻¹·m)^(−½)`: the noise ratio of `y`.
+    rho: f64,
+    m: [f64; 2],
+    /// `Σ⁻¹·m`
+    p: [f64; 2],
+    /// Of `Σ`.
+    determinant: f64,
+}
+
+/// `1 − (1 + z + z²/2)·e^(−z)` as the tail of `e^z`'s series: no differences where `z` is small.
+fn tail(z: f64) -> f64 {
+    let mut term = (-z).exp() * z.powi(3) / 6.0;
+    let mut sum = term;
+    for k in 4..40 {
+        term *= z / f64::from(k);
+        sum += term;
+    }
+    sum
+}
 
 /// `E = exp(F·τ)` of the drift `F = (0 1; −1 −2)`, whose eigenvalue −1 is double.
 fn flow(tau: f64) -> Matrix {
@@ -238,7 +249,7 @@ mod tests {
         for gamma in [0.0, 0.04, 1.0] {
             let cld = Cld { velocity_variance: gamma };
             for tau in TIMES {
-                let found = cld.time_of(cld.precision(tau).0).unwrap();
+                let found = cld.time_of(cld.precision(tau).rho).unwrap();
                 close(found, tau, 1e-9, "τ");
             }
         }
@@ -253,7 +264,7 @@ mod tests {
         for tau in TIMES {
             let cld = Cld::default();
             let [[xx, xw], [_, ww]] = cld.covariance(tau);
-            let (rho, m, p) = cld.precision(tau);
+            let Precision { rho, m, p, .. } = cld.precision(tau);
             let u = [0.3, -0.2];
             let energy = |x0: f64| {
                 let [e, f] = [u[0] - m[0] * x0, u[1] - m[1] * x0];

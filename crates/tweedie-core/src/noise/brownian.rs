@@ -92,6 +92,11 @@ fn cell_of(t: f64) -> u32 {
     ((t * f64::from(CELLS)) as u32).min(CELLS - 1)
 }
 
+/// The path from the start of the cell `first` to that of `last`.
+fn whole_cells(first: u32, last: u32) -> Vec<Node> {
+    (first..last).map(|cell| (cell << 8, 1.0)).collect()
+}
+
 /// An increment as a sum: `scale·(W(b) − W(a) + sign·cells)`, both places counted from the starts of
 /// their cells.
 struct Between {
@@ -107,8 +112,7 @@ impl Between {
         if leaf(a) == leaf(b) {
             return None;
         }
-        let (first, last) = (cell_of(a.min(b)), cell_of(a.max(b)));
-        let cells = (first..last).map(|c| (c << 8, 1.0)).collect();
+        let cells = whole_cells(cell_of(a.min(b)), cell_of(a.max(b)));
         let scale = 1.0 / ((b - a).abs() * f64::from(CELLS)).sqrt();
         Some(Between { cells, sign: (b - a).signum(), scale })
     }
@@ -126,7 +130,7 @@ fn from_cell(t: f64) -> Vec<Node> {
 fn nodes_between(a: f64, b: f64) -> Vec<Node> {
     let (low, high) = (a.min(b), a.max(b));
     let (first, last) = (cell_of(low), cell_of(high));
-    let mut nodes: Vec<Node> = (first..last).map(|c| (c << 8, 1.0)).collect();
+    let mut nodes = whole_cells(first, last);
     within_cell(last, high, 1.0, &mut nodes);
     within_cell(first, low, -1.0, &mut nodes);
     nodes.sort_by_key(|n| n.0);

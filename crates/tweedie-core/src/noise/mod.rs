@@ -252,14 +252,14 @@ fn fill_samples(out: &mut Tensor, f: impl Fn(usize, usize, &mut [f32]) + Sync) -
     let batch = out.size()[0].max(1) as usize;
     let each = out.numel() / batch;
     let whole = |parts: &usize| each.is_multiple_of(parts * GROUP) && each / parts >= LEAST_PART;
-    let parts = (1..=MOST_PARTS).rev().find(whole).unwrap_or(1);
-    let part = each / parts;
-    let of_part = |i: usize, values: &mut [f32]| f(i / parts, i % parts * part, values);
-    if parts == 1 || !out.is_contiguous() {
+    let parts = (1..=MOST_PARTS).rev().find(whole).filter(|_| out.is_contiguous()).unwrap_or(1);
+    if parts == 1 {
         return Ok(tensor::fill_rows_f32(out, |i, values| f(i, 0, values))?);
     }
+    let part = each / parts;
     let view = out.f_view([(batch * parts) as i64, part as i64]);
     let mut view = view.map_err(tweedie_torch::Error::from)?;
+    let of_part = |i: usize, values: &mut [f32]| f(i / parts, i % parts * part, values);
     Ok(tensor::fill_rows_f32(&mut view, of_part)?)
 }
 

@@ -12,21 +12,11 @@ use tweedie::torch::optim::{AdamW, AdamWConfig, ema_update};
 use tweedie::torch::runtime::{self, Runtime};
 
 fn dit() -> Box<dyn Trainable> {
-    let config =
-        DitConfig { image_size: 28, channels: 1, depth: 6, head_dim: 32, ..Default::default() };
-    ModelSpec::Dit(config).build(0, Kind::Float, Device::Cpu).expect("valid")
+    ModelSpec::Dit(DitConfig::fashion_mnist()).build(0, Kind::Float, Device::Cpu).expect("valid")
 }
 
 fn unet() -> Box<dyn Trainable> {
-    let config = UnetConfig {
-        image_size: 28,
-        channels: 1,
-        ch: 64,
-        ch_mult: vec![1, 1, 2],
-        attn_resolutions: vec![14],
-        ..Default::default()
-    };
-    ModelSpec::Unet(config).build(0, Kind::Float, Device::Cpu).expect("valid")
+    ModelSpec::Unet(UnetConfig::fashion_mnist()).build(0, Kind::Float, Device::Cpu).expect("valid")
 }
 
 /// Forward and back through the U-Net, before and after freed memory is kept. It comes first: once

@@ -39,27 +39,8 @@ fn main() -> Result<()> {
 /// The settings of a network, and a batch.
 fn subject(name: &str) -> Result<(ModelSpec, i64)> {
     Ok(match name {
-        "dit" => {
-            let config = DitConfig {
-                image_size: 28,
-                channels: 1,
-                depth: 6,
-                head_dim: 32,
-                ..Default::default()
-            };
-            (ModelSpec::Dit(config), 64)
-        }
-        "unet" => {
-            let config = UnetConfig {
-                image_size: 28,
-                channels: 1,
-                ch: 64,
-                ch_mult: vec![1, 1, 2],
-                attn_resolutions: vec![14],
-                ..Default::default()
-            };
-            (ModelSpec::Unet(config), 32)
-        }
+        "dit" => (ModelSpec::Dit(DitConfig::fashion_mnist()), 64),
+        "unet" => (ModelSpec::Unet(UnetConfig::fashion_mnist()), 32),
         "dit-s-2" => (ModelSpec::Dit(DitConfig::paper(DitSize::S, 2, 32)), 8),
         _ => bail!("{name} is not one of {NAMES:?}"),
     })

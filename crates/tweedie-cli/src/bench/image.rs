@@ -23,10 +23,8 @@ pub(super) struct Subject {
 }
 
 pub(super) fn dit() -> Result<Subject> {
-    let config =
-        DitConfig { image_size: 28, channels: 1, depth: 6, head_dim: 32, ..Default::default() };
     Ok(Subject {
-        spec: ModelSpec::Dit(config),
+        spec: ModelSpec::Dit(DitConfig::fashion_mnist()),
         parametrization: Parametrization::default(),
         schedule: Schedule::ddpm(1000, 0.0001, 0.02)?,
         lr: 1e-3,
@@ -35,16 +33,8 @@ pub(super) fn dit() -> Result<Subject> {
 }
 
 pub(super) fn unet() -> Result<Subject> {
-    let config = UnetConfig {
-        image_size: 28,
-        channels: 1,
-        ch: 64,
-        ch_mult: vec![1, 1, 2],
-        attn_resolutions: vec![14],
-        ..Default::default()
-    };
     Ok(Subject {
-        spec: ModelSpec::Unet(config),
+        spec: ModelSpec::Unet(UnetConfig::fashion_mnist()),
         parametrization: Parametrization { scaling: Scaling::Scaled, ..Default::default() },
         schedule: Schedule::log_linear(800, 0.01, 20.0)?,
         lr: 7e-4,

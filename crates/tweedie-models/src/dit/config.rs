@@ -121,6 +121,11 @@ pub enum DitSize {
 }
 
 impl DitConfig {
+    /// smalldiffusion's settings for Fashion-MNIST.
+    pub fn fashion_mnist() -> Self {
+        DitConfig { image_size: 28, channels: 1, depth: 6, head_dim: 32, ..Default::default() }
+    }
+
     /// The network of the paper for latents of 4 channels, `image_size` high and wide (32 for
     /// images of 256 pixels), with its 1,000 classes and variances.
     pub fn paper(size: DitSize, patch_size: i64, image_size: i64) -> Self {

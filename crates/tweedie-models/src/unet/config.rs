@@ -92,6 +92,18 @@ impl Default for UnetConfig {
 }
 
 impl UnetConfig {
+    /// smalldiffusion's settings for Fashion-MNIST.
+    pub fn fashion_mnist() -> Self {
+        UnetConfig {
+            image_size: 28,
+            channels: 1,
+            ch: 64,
+            ch_mult: vec![1, 1, 2],
+            attn_resolutions: vec![14],
+            ..Default::default()
+        }
+    }
+
     /// The settings that EDM trains DDPM++ with on CIFAR-10 (Karras et al., arXiv:2206.00364,
     /// Table 7), as far as this family has them. `docs/models.md` compares the numbers of parameters.
     pub fn ddpm_plus_plus(image_size: i64, channels: i64) -> Self {

@@ -64,15 +64,13 @@ impl Files {
     /// If it is no model, one of a kind that is not known, or one of parts that are not of one model.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
         refuse_pickle(path)?;
-        let layout = match path.is_dir() {
-            true => Layout::Folder(Folder::open(path, options.variant.as_deref())?),
-            false => match &options.variant {
-                None => Layout::Single(Box::new(Single::open(path)?)),
-                Some(variant) => {
-                    let problem = format!("it is one file, which has no variant {variant:?}");
-                    return Err(Error::model(path, problem));
-                }
-            },
+        let layout = match (path.is_dir(), options.variant.as_deref()) {
+            (true, variant) => Layout::Folder(Folder::open(path, variant)?),
+            (false, None) => Layout::Single(Box::new(Single::open(path)?)),
+            (false, Some(variant)) => {
+                let problem = format!("it is one file, which has no variant {variant:?}");
+                return Err(Error::model(path, problem));
+            }
         };
         let (unet, own) = match &layout {
             Layout::Folder(folder) => (folder.unet_config()?, folder.vae_config()),
